@@ -1,0 +1,244 @@
+//! Capture's configuration. Every limit has its unit in its name and its reason beside it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use twinroute_common::config::{
+    Base, HttpSettings, LogSettings, Problem, RuntimeSettings, Settings, ShutdownSettings, check,
+};
+use twinroute_common::grpc::ServerSettings;
+
+/// All settings of capture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CaptureSettings {
+    /// Section `postgres`.
+    pub postgres: PostgresSettings,
+    /// Section `source`.
+    pub source: SourceSettings,
+    /// Section `stream`.
+    pub stream: StreamSettings,
+    /// Section `grpc`.
+    pub grpc: ServerSettings,
+    /// Section `http`.
+    pub http: HttpSettings,
+    /// Section `log`.
+    pub log: LogSettings,
+    /// Section `runtime`.
+    pub runtime: RuntimeSettings,
+    /// Section `shutdown`.
+    pub shutdown: ShutdownSettings,
+}
+
+impl Default for CaptureSettings {
+    fn default() -> Self {
+        Self {
+            postgres: PostgresSettings::default(),
+            source: SourceSettings::default(),
+            stream: StreamSettings::default(),
+            grpc: ServerSettings::on_port(50051),
+            http: HttpSettings::on_port(9091),
+            log: LogSettings::default(),
+            runtime: RuntimeSettings::default(),
+            shutdown: ShutdownSettings::default(),
+        }
+    }
+}
+
+/// Section `postgres`: where the twins are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PostgresSettings {
+    /// Connection string of the database that holds the graphs.
+    pub url: String,
+    /// How long a connection attempt or an answer may take, in milliseconds.
+    pub answer_deadline_ms: u64,
+    /// Longest wait between two attempts to connect, in milliseconds.
+    pub reconnect_wait_max_ms: u64,
+}
+
+impl Default for PostgresSettings {
+    fn default() -> Self {
+        Self {
+            url: "postgres://postgres@127.0.0.1:5432/postgres".to_owned(),
+            answer_deadline_ms: 10_000,
+            reconnect_wait_max_ms: 5_000,
+        }
+    }
+}
+
+impl PostgresSettings {
+    /// `answer_deadline_ms`.
+    #[must_use]
+    pub fn answer_deadline(&self) -> Duration {
+        Duration::from_millis(self.answer_deadline_ms)
+    }
+}
+
+/// Section `source`: what is captured, and under which names in PostgreSQL.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SourceSettings {
+    /// Names of the graphs (schemas).
+    pub graphs: Vec<String>,
+    /// Name of the subscription.
+    pub subscription: String,
+    /// Name of the publication.
+    pub publication: String,
+    /// How often new labels are looked for, in milliseconds.
+    pub labels_poll_ms: u64,
+    /// How long a statement of ours may wait for a lock on a label's table, in milliseconds.
+    pub lock_timeout_ms: u64,
+}
+
+impl Default for SourceSettings {
+    fn default() -> Self {
+        Self {
+            graphs: vec!["digitaltwins".to_owned()],
+            subscription: "delivery".to_owned(),
+            publication: "twinroute".to_owned(),
+            labels_poll_ms: 1_000,
+            lock_timeout_ms: 200,
+        }
+    }
+}
+
+impl SourceSettings {
+    /// Name of the subscription's replication slot.
+    #[must_use]
+    pub fn slot(&self) -> String {
+        format!("twinroute_{}", self.subscription)
+    }
+}
+
+/// Section `stream`: bounds of the capture stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StreamSettings {
+    /// Number of partitions of a new subscription.
+    pub partition_count: u32,
+    /// A consumer without heartbeat for this long loses its partitions, in milliseconds.
+    pub lease_ms: u64,
+    /// How long a consumer has to give partitions back, in milliseconds.
+    pub revoke_deadline_ms: u64,
+    /// How often every consumer is told how far the stream is, in milliseconds.
+    pub progress_interval_ms: u64,
+    /// How often what is acknowledged is stored and confirmed to PostgreSQL, in milliseconds.
+    pub confirm_interval_ms: u64,
+    /// The same while only keepalives arrive, in milliseconds.
+    pub idle_confirm_interval_ms: u64,
+    /// Largest number of items of one frame.
+    pub frame_events_max: usize,
+    /// Largest size of a frame, in bytes; a single larger item has a frame of its own.
+    pub frame_bytes_max: u64,
+    /// Frames that wait for a consumer's connection.
+    pub frames_queued_max: usize,
+    /// Largest size of a document, in bytes.
+    pub event_bytes_max: u64,
+    /// Reading stops at this many un-acknowledged items.
+    pub unacked_events_max: u64,
+    /// Reading stops at this many un-acknowledged bytes.
+    pub unacked_bytes_max: u64,
+    /// Reading stops, between transactions, this many bytes of WAL ahead of what is confirmed.
+    pub unconfirmed_wal_bytes_max: u64,
+    /// Largest number of connected consumers.
+    pub consumers_max: usize,
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        Self {
+            partition_count: 64,
+            lease_ms: 15_000,
+            revoke_deadline_ms: 10_000,
+            progress_interval_ms: 1_000,
+            confirm_interval_ms: 1_000,
+            idle_confirm_interval_ms: 10_000,
+            frame_events_max: 1_024,
+            frame_bytes_max: 512 << 10,
+            frames_queued_max: 4,
+            event_bytes_max: 16 << 20,
+            unacked_events_max: 100_000,
+            unacked_bytes_max: 64 << 20,
+            unconfirmed_wal_bytes_max: 1 << 30,
+            consumers_max: 256,
+        }
+    }
+}
+
+impl StreamSettings {
+    /// `lease_ms`.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+}
+
+impl Settings for CaptureSettings {
+    fn base(&self) -> Base<'_> {
+        Base { log: &self.log, http: &self.http, runtime: &self.runtime, shutdown: &self.shutdown }
+    }
+
+    fn problems(&self) -> Vec<Problem> {
+        let (postgres, source, stream) = (&self.postgres, &self.source, &self.stream);
+        let hour_ms = 3_600_000;
+        let name = |key: &str, value: &str| {
+            let fits = (1..=40).contains(&value.len())
+                && value.starts_with(|first: char| first.is_ascii_lowercase())
+                && value.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+            (!fits).then(|| Problem::new(key, "must be 1 to 40 of a-z, 0-9 and _, and start with a letter"))
+        };
+        let graphs = source.graphs.iter().any(|graph| graph.trim().is_empty()) || source.graphs.is_empty();
+        let parsed = postgres.url.parse::<tokio_postgres::Config>();
+        [
+            check::url("postgres.url", &postgres.url, &["postgres", "postgresql"])
+                .or_else(|| parsed.err().map(|_| Problem::new("postgres.url", "is not a connection string"))),
+            check::range("postgres.answer_deadline_ms", &postgres.answer_deadline_ms, &(100..=hour_ms)),
+            check::range("postgres.reconnect_wait_max_ms", &postgres.reconnect_wait_max_ms, &(100..=hour_ms)),
+            graphs.then(|| Problem::new("source.graphs", "name at least one graph, such as [digitaltwins]")),
+            name("source.subscription", &source.subscription),
+            name("source.publication", &source.publication),
+            check::range("source.labels_poll_ms", &source.labels_poll_ms, &(50..=hour_ms)),
+            check::range("source.lock_timeout_ms", &source.lock_timeout_ms, &(1..=60_000)),
+            check::range("stream.partition_count", &stream.partition_count, &(1..=4_096)),
+            check::range("stream.lease_ms", &stream.lease_ms, &(500..=hour_ms)),
+            check::range("stream.revoke_deadline_ms", &stream.revoke_deadline_ms, &(100..=hour_ms)),
+            check::range("stream.progress_interval_ms", &stream.progress_interval_ms, &(10..=hour_ms)),
+            check::range("stream.confirm_interval_ms", &stream.confirm_interval_ms, &(10..=60_000)),
+            check::range(
+                "stream.idle_confirm_interval_ms",
+                &stream.idle_confirm_interval_ms,
+                &(10..=hour_ms),
+            ),
+            check::range("stream.frame_events_max", &stream.frame_events_max, &(1..=65_536)),
+            check::range("stream.frame_bytes_max", &stream.frame_bytes_max, &(1_024..=3 << 20)),
+            check::range("stream.frames_queued_max", &stream.frames_queued_max, &(1..=1_024)),
+            check::range("stream.event_bytes_max", &stream.event_bytes_max, &(1_024..=1 << 30)),
+            check::non_zero("stream.unacked_events_max", &stream.unacked_events_max),
+            check::non_zero("stream.unacked_bytes_max", &stream.unacked_bytes_max),
+            check::non_zero("stream.unconfirmed_wal_bytes_max", &stream.unconfirmed_wal_bytes_max),
+            check::range("stream.consumers_max", &stream.consumers_max, &(1..=10_000)),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(self.grpc.problems("grpc"))
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_shows_every_key_with_its_default() {
+        let example = include_str!("../../deploy/config/capture.yaml");
+        let problems = twinroute_common::config::check_example(example, &CaptureSettings::default());
+        assert!(problems.is_empty(), "{problems:#?}");
+    }
+
+    #[test]
+    fn the_defaults_have_no_problems() {
+        assert_eq!(CaptureSettings::default().problems(), []);
+    }
+}

@@ -1,0 +1,265 @@
+//! From pgoutput messages to items: what every committed transaction did to twins, relationships and models.
+//!
+//! Pure: takes messages, returns items. Decoding the same WAL twice gives the same items with the same positions.
+
+mod agtype;
+pub mod document;
+mod json_string;
+pub mod pgoutput;
+mod poison;
+pub mod table;
+pub mod window;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use twinroute_common::event::{Discontinuity, Item, PoisonEvent};
+use twinroute_common::lsn::Lsn;
+use twinroute_common::position::Position;
+
+use self::document::{Document, Mark};
+use self::pgoutput::{Begin, Change, FormatError, Message, Relation, Value};
+use self::poison::Poison;
+use self::table::{DocumentColumns, Table};
+use self::window::{Before, RowChange, Window};
+
+/// What a poison event keeps of a row, in bytes: enough to see what it was, small enough to be handed on.
+const RAW_PREFIX_BYTES: usize = 64 << 10;
+
+/// A stream that cannot be decoded on.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// A message follows another format.
+    #[error("the server sent a message that is not of pgoutput's protocol version 1")]
+    Format(#[from] FormatError),
+    /// A row came outside of a transaction, or of a table that was not described.
+    #[error("pgoutput sent {what} out of order")]
+    OutOfOrder {
+        /// What came.
+        what: &'static str,
+    },
+}
+
+/// What a message led to.
+#[derive(Debug)]
+pub enum Decoded {
+    /// Nothing yet.
+    Nothing,
+    /// A transaction is open from now on.
+    Begun,
+    /// A transaction is so large that a part of it comes before its end.
+    Items(Vec<Item>),
+    /// A transaction is complete.
+    Committed {
+        /// Its items that were not given out yet, in position order.
+        items: Vec<Item>,
+        /// What may be confirmed once they are settled.
+        end_lsn: Lsn,
+    },
+    /// A table was described.
+    Table {
+        /// The table.
+        relation: Relation,
+    },
+}
+
+/// Decodes one stream of pgoutput messages.
+#[derive(Debug)]
+pub struct Decoder {
+    incarnation: u64,
+    event_bytes_max: usize,
+    types: HashMap<u32, String>,
+    tables: HashMap<u32, Arc<Table>>,
+    transaction: Option<Transaction>,
+    rows_skipped: u64,
+}
+
+#[derive(Debug)]
+struct Transaction {
+    begin: Begin,
+    window: Window,
+    change_lsn: Lsn,
+    /// Rows seen at `change_lsn`.
+    rows_here: u32,
+}
+
+impl Decoder {
+    /// A decoder at the start of a stream. A document above `event_bytes_max` bytes becomes a poison event.
+    #[must_use]
+    pub fn new(incarnation: u64, event_bytes_max: usize) -> Self {
+        Self {
+            incarnation,
+            event_bytes_max,
+            types: HashMap::new(),
+            tables: HashMap::new(),
+            transaction: None,
+            rows_skipped: 0,
+        }
+    }
+
+    /// Rows that belong to no entity, since the start.
+    #[must_use]
+    pub fn rows_skipped(&self) -> u64 {
+        self.rows_skipped
+    }
+
+    /// A transaction has begun and not ended.
+    #[must_use]
+    pub fn in_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
+    /// Takes the payload of the `XLogData` that starts at `start`.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the stream is not what protocol version 1 allows; it cannot be read on.
+    pub fn message(&mut self, start: Lsn, payload: Bytes) -> Result<Decoded, DecodeError> {
+        match Message::decode(payload)? {
+            Message::Begin(begin) => {
+                self.transaction = Some(Transaction::new(begin));
+                Ok(Decoded::Begun)
+            }
+            Message::Commit(commit) => {
+                let transaction = self.transaction.take();
+                let mut transaction = transaction.ok_or(DecodeError::OutOfOrder { what: "Commit" })?;
+                let items = self.close(&mut transaction, true);
+                Ok(Decoded::Committed { items, end_lsn: commit.end_lsn })
+            }
+            Message::Relation(relation) => {
+                let table = Table::new(&relation, |oid| self.types.get(&oid).map(String::as_str));
+                self.tables.insert(relation.oid, Arc::new(table));
+                Ok(Decoded::Table { relation })
+            }
+            Message::Type { oid, name } => {
+                self.types.insert(oid, name);
+                Ok(Decoded::Nothing)
+            }
+            Message::Row { relation, change } => self.row(start, relation, &change),
+            Message::Truncate { relations } => self.truncate(start, &relations),
+            Message::Ignored => Ok(Decoded::Nothing),
+        }
+    }
+
+    fn row(&mut self, start: Lsn, relation: u32, change: &Change) -> Result<Decoded, DecodeError> {
+        let table = self.tables.get(&relation).cloned();
+        let table = table.ok_or(DecodeError::OutOfOrder { what: "a row before its Relation" })?;
+        let transaction = self.transaction.take();
+        let mut transaction =
+            transaction.ok_or(DecodeError::OutOfOrder { what: "a row outside of a transaction" })?;
+        let position = transaction.next_position(self.incarnation, start);
+        transaction.window.count_row(change.column_bytes());
+        match table.documents {
+            None => transaction.window.count_skipped(),
+            Some(columns) => {
+                let row = RowChange::new(relation, &table, columns, change, position);
+                if let Err(poison) = self.apply(&mut transaction.window, row, columns, change) {
+                    let poison = poison.into_event(&table, columns, change, position, &transaction.begin);
+                    transaction.window.push_other(Item::Poison(self.cut(poison)));
+                }
+            }
+        }
+        let decoded = if transaction.window.is_full() {
+            Decoded::Items(self.close(&mut transaction, false))
+        } else {
+            Decoded::Nothing
+        };
+        self.transaction = Some(transaction);
+        Ok(decoded)
+    }
+
+    fn apply(
+        &self,
+        window: &mut Window,
+        row: RowChange,
+        columns: DocumentColumns,
+        change: &Change,
+    ) -> Result<(), Poison> {
+        let old = change.full_old_tuple().and_then(|tuple| columns.document(tuple));
+        let old_text = old.and_then(Value::text);
+        let new = change.new_tuple().map(|tuple| columns.document(tuple).unwrap_or(&Value::Null));
+        let new_text = match new {
+            Some(Value::Text(text)) => Some(text),
+            Some(Value::Unchanged) => match old_text {
+                Some(text) => Some(text),
+                None => {
+                    window.touch(row);
+                    return Ok(());
+                }
+            },
+            Some(Value::Null) | None => None,
+        };
+        let Some(new_text) = new_text else {
+            let old = old_text.map(|text| self.read(text, columns)).transpose()?;
+            window.delete(row, old);
+            return Ok(());
+        };
+        let after = self.read(new_text, columns)?;
+        let before = match (change, old) {
+            (Change::Insert(_), _) | (_, Some(Value::Null)) => Before::Absent,
+            _ if window.follows(&row) => Before::Unknown,
+            (_, Some(Value::Text(text))) => self.read(text, columns).map_or(Before::Unknown, Before::Known),
+            (_, Some(Value::Unchanged) | None) => Before::Unknown,
+        };
+        window.upsert(row, before, after);
+        Ok(())
+    }
+
+    fn read(&self, text: &Bytes, columns: DocumentColumns) -> Result<Document, Poison> {
+        if text.len() > self.event_bytes_max {
+            let (size, limit) = (text.len(), self.event_bytes_max);
+            let reason = format!("the document has {size} bytes, and event_bytes_max is {limit}");
+            return Err(Poison { raw: text.clone(), reason, twin_id: None });
+        }
+        Document::read(text, columns.notation).map_err(|unreadable| {
+            let twin_id = unreadable.marks.twin_id.as_ref().and_then(Mark::as_str).map(str::to_owned);
+            Poison { raw: text.clone(), reason: unreadable.to_string(), twin_id }
+        })
+    }
+
+    /// Keeps only a prefix of a row that is larger than an event may be.
+    fn cut(&self, mut poison: PoisonEvent) -> PoisonEvent {
+        poison.raw = Bytes::copy_from_slice(poison.raw.get(..RAW_PREFIX_BYTES).unwrap_or(&poison.raw));
+        poison
+    }
+
+    fn truncate(&mut self, start: Lsn, relations: &[u32]) -> Result<Decoded, DecodeError> {
+        let Some(transaction) = &mut self.transaction else {
+            return Err(DecodeError::OutOfOrder { what: "Truncate" });
+        };
+        let position = transaction.next_position(self.incarnation, start);
+        let tables = relations.iter().filter_map(|oid| self.tables.get(oid));
+        for table in tables.filter(|table| table.documents.is_some()) {
+            transaction.window.push_other(Item::Discontinuity(Discontinuity {
+                position,
+                last_known: None,
+                first_new: Some(position),
+                reason: format!("{}.{} was truncated", table.graph, table.label),
+            }));
+        }
+        Ok(Decoded::Nothing)
+    }
+
+    fn close(&mut self, transaction: &mut Transaction, ended: bool) -> Vec<Item> {
+        let (items, skipped) = transaction.window.close(&transaction.begin, ended);
+        self.rows_skipped += skipped;
+        items
+    }
+}
+
+impl Transaction {
+    fn new(begin: Begin) -> Self {
+        Self { begin, window: Window::default(), change_lsn: Lsn::ZERO, rows_here: 0 }
+    }
+
+    /// The position of the row whose message starts at `start`.
+    fn next_position(&mut self, incarnation: u64, start: Lsn) -> Position {
+        if start != self.change_lsn {
+            self.change_lsn = start;
+            self.rows_here = 0;
+        }
+        let ordinal = self.rows_here.saturating_mul(2);
+        self.rows_here = self.rows_here.saturating_add(1);
+        Position { incarnation, commit_lsn: self.begin.commit_lsn, change_lsn: start, ordinal }
+    }
+}

@@ -1,0 +1,416 @@
+//! One pass over agtype or JSON text: checks it (RFC 8259, nesting up to 128), turns agtype's own notation into JSON,
+//! and notes the members that name an entity.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::document::{Mark, Marks, Notation};
+use super::json_string::{self, StringError};
+
+/// Deepest nesting of objects and arrays.
+pub(super) const DEPTH_MAX: u32 = 128;
+
+/// A text that is no document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason} at byte {offset}")]
+pub struct Unreadable {
+    /// What is wrong.
+    pub reason: &'static str,
+    /// Where, in bytes from the start.
+    pub offset: usize,
+    /// What names the entity, as far as it was found before.
+    pub marks: Box<Marks>,
+}
+
+/// The outcome of a pass.
+#[derive(Debug)]
+pub(super) struct Scan<'a> {
+    /// The text itself where it is JSON as it stands.
+    pub(super) json: Cow<'a, [u8]>,
+    /// What names the entity.
+    pub(super) marks: Marks,
+}
+
+/// Reads the whole text.
+pub(super) fn scan(text: &Bytes, notation: Notation) -> Result<Scan<'_>, Unreadable> {
+    let mut scanner = Scanner { text, at: 0, notation, marks: Marks::default(), edits: Vec::new() };
+    let outcome = match std::str::from_utf8(text) {
+        Ok(_) => scanner.document(),
+        Err(error) => Err(Fault { reason: "not UTF-8", offset: error.valid_up_to() }),
+    };
+    match outcome {
+        Ok(()) => Ok(Scan { json: apply(text, &scanner.edits), marks: scanner.marks }),
+        Err(Fault { reason, offset }) => Err(Unreadable { reason, offset, marks: Box::new(scanner.marks) }),
+    }
+}
+
+/// A stretch of the text to be replaced, so that it becomes JSON.
+type Edit = (Range<usize>, &'static str);
+
+fn apply<'a>(text: &'a [u8], edits: &[Edit]) -> Cow<'a, [u8]> {
+    if edits.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut json = Vec::with_capacity(text.len() + 2 * edits.len());
+    let mut from = 0;
+    for (range, replacement) in edits {
+        json.extend_from_slice(text.get(from..range.start).unwrap_or_default());
+        json.extend_from_slice(replacement.as_bytes());
+        from = range.end;
+    }
+    json.extend_from_slice(text.get(from..).unwrap_or_default());
+    Cow::Owned(json)
+}
+
+struct Fault {
+    reason: &'static str,
+    offset: usize,
+}
+
+struct Scanner<'a> {
+    text: &'a Bytes,
+    at: usize,
+    notation: Notation,
+    marks: Marks,
+    edits: Vec<Edit>,
+}
+
+/// The open containers, one bit each: set for an object.
+#[derive(Default)]
+struct Nesting {
+    objects: u128,
+    depth: u32,
+}
+
+impl Nesting {
+    fn open(&mut self, object: bool) -> bool {
+        self.objects = self.objects << 1 | u128::from(object);
+        self.depth += 1;
+        self.depth <= DEPTH_MAX
+    }
+
+    fn close(&mut self) {
+        self.objects >>= 1;
+        self.depth -= 1;
+    }
+
+    fn in_object(&self) -> bool {
+        self.objects & 1 == 1
+    }
+}
+
+impl Scanner<'_> {
+    fn document(&mut self) -> Result<(), Fault> {
+        let mut nesting = Nesting::default();
+        loop {
+            self.blanks();
+            let opened = self.value(&mut nesting)?;
+            if opened {
+                continue;
+            }
+            if !self.after_value(&mut nesting)? {
+                self.blanks();
+                return if self.at == self.text.len() {
+                    Ok(())
+                } else {
+                    self.fault("text after the document")
+                };
+            }
+        }
+    }
+
+    /// Reads a scalar, an empty container, or the opening of a container with its first key.
+    /// True when the next thing to read is a value inside a container that was just opened.
+    fn value(&mut self, nesting: &mut Nesting) -> Result<bool, Fault> {
+        match self.peek() {
+            Some(b'"') => self.string().map(|_| false),
+            Some(b'{') => {
+                self.open(nesting, true)?;
+                if self.peek() == Some(b'}') {
+                    self.close(nesting)?;
+                    return Ok(false);
+                }
+                self.key(nesting).map(|()| true)
+            }
+            Some(b'[') => {
+                self.open(nesting, false)?;
+                if self.peek() == Some(b']') {
+                    self.close(nesting)?;
+                    return Ok(false);
+                }
+                Ok(true)
+            }
+            Some(b't') => self.word(b"true").map(|()| false),
+            Some(b'f') => self.word(b"false").map(|()| false),
+            Some(b'n') => self.word(b"null").map(|()| false),
+            Some(b'-' | b'0'..=b'9' | b'N' | b'I') => self.number().map(|()| false),
+            Some(_) => self.fault("a value was expected"),
+            None => self.fault("the text ends early"),
+        }
+    }
+
+    /// Reads what follows a value, up to the next value. False at the end of the document.
+    fn after_value(&mut self, nesting: &mut Nesting) -> Result<bool, Fault> {
+        loop {
+            if nesting.depth == 0 {
+                return Ok(false);
+            }
+            self.blanks();
+            match (self.peek(), nesting.in_object()) {
+                (Some(b','), true) => {
+                    self.at += 1;
+                    self.blanks();
+                    return self.key(nesting).map(|()| true);
+                }
+                (Some(b','), false) => {
+                    self.at += 1;
+                    return Ok(true);
+                }
+                (Some(b'}'), true) | (Some(b']'), false) => self.close(nesting)?,
+                (Some(_), true) => return self.fault("`,` or `}` was expected"),
+                (Some(_), false) => return self.fault("`,` or `]` was expected"),
+                (None, _) => return self.fault("the text ends early"),
+            }
+        }
+    }
+
+    fn open(&mut self, nesting: &mut Nesting, object: bool) -> Result<(), Fault> {
+        if !nesting.open(object) {
+            return self.fault("nesting deeper than 128");
+        }
+        self.at += 1;
+        self.blanks();
+        Ok(())
+    }
+
+    fn close(&mut self, nesting: &mut Nesting) -> Result<(), Fault> {
+        let suffixes: &[&'static [u8]] =
+            if nesting.in_object() { &[b"::vertex", b"::edge"] } else { &[b"::path"] };
+        self.at += 1;
+        nesting.close();
+        self.suffix(suffixes);
+        Ok(())
+    }
+
+    /// Reads `"key":` and, at the top level, notes the value if it names the entity.
+    fn key(&mut self, nesting: &Nesting) -> Result<(), Fault> {
+        if self.peek() != Some(b'"') {
+            return self.fault("a member's name was expected");
+        }
+        let (name, escaped) = self.string()?;
+        self.blanks();
+        if self.peek() != Some(b':') {
+            return self.fault("`:` was expected");
+        }
+        self.at += 1;
+        self.blanks();
+        if nesting.depth == 1 {
+            self.mark(name, escaped)?;
+        }
+        Ok(())
+    }
+
+    fn mark(&mut self, name: Range<usize>, escaped: bool) -> Result<(), Fault> {
+        let raw = self.text.get(name).unwrap_or_default();
+        let unescaped;
+        let name = if escaped {
+            unescaped = json_string::unescape(raw).unwrap_or_default();
+            unescaped.as_bytes()
+        } else {
+            raw
+        };
+        match name {
+            b"$dtId" => self.marks.twin_id = Some(self.peek_mark()?),
+            b"$relationshipId" => self.marks.relationship_id = Some(self.peek_mark()?),
+            b"$sourceId" => self.marks.source_id = Some(self.peek_mark()?),
+            b"id" => self.marks.id = Some(self.peek_mark()?),
+            b"$metadata" => self.marks.has_metadata = true,
+            b"model" => self.marks.has_model = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The value that starts here, without moving on.
+    fn peek_mark(&mut self) -> Result<Mark, Fault> {
+        if self.peek() != Some(b'"') {
+            return Ok(Mark::NoString);
+        }
+        let start = self.at;
+        let (range, escaped) = self.string()?;
+        self.at = start;
+        let text = self.text.slice(range);
+        Ok(match escaped.then(|| json_string::unescape(&text)).flatten() {
+            Some(unescaped) => Mark::Unescaped(unescaped),
+            None => Mark::Plain(text),
+        })
+    }
+
+    /// Reads a string; gives its content's range, and whether it has escapes.
+    fn string(&mut self) -> Result<(Range<usize>, bool), Fault> {
+        let start = self.at + 1;
+        match json_string::end(self.text, start) {
+            Ok((end, escaped)) => {
+                self.at = end + 1;
+                Ok((start..end, escaped))
+            }
+            Err(StringError { reason, offset }) => Err(Fault { reason, offset }),
+        }
+    }
+
+    fn word(&mut self, word: &'static [u8]) -> Result<(), Fault> {
+        if !self.rest().starts_with(word) {
+            return self.fault("a value was expected");
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), Fault> {
+        for (word, replacement) in
+            [(&b"NaN"[..], "\"NaN\""), (b"Infinity", "\"Infinity\""), (b"-Infinity", "\"-Infinity\"")]
+        {
+            if self.notation == Notation::Agtype && self.rest().starts_with(word) {
+                self.edits.push((self.at..self.at + word.len(), replacement));
+                self.at += word.len();
+                self.suffix(&[b"::numeric"]);
+                return Ok(());
+            }
+        }
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        self.suffix(&[b"::numeric"]);
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), Fault> {
+        let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        if count == 0 { self.fault("a digit was expected") } else { Ok(()) }
+    }
+
+    /// Cuts off one of agtype's type suffixes, if one stands here.
+    fn suffix(&mut self, suffixes: &[&'static [u8]]) {
+        if self.notation != Notation::Agtype || self.peek() != Some(b':') {
+            return;
+        }
+        let found = suffixes.iter().find(|suffix| self.rest().starts_with(suffix));
+        if let Some(suffix) = found {
+            self.edits.push((self.at..self.at + suffix.len(), ""));
+            self.at += suffix.len();
+        }
+    }
+
+    fn blanks(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn rest(&self) -> &[u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn fault<T>(&self, reason: &'static str) -> Result<T, Fault> {
+        Err(Fault { reason, offset: self.at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::document::Document;
+    use super::*;
+
+    fn json(text: &str) -> Result<String, String> {
+        Document::read(&Bytes::copy_from_slice(text.as_bytes()), Notation::Agtype)
+            .map(|document| String::from_utf8_lossy(&document.json).into_owned())
+            .map_err(|unreadable| unreadable.to_string())
+    }
+
+    #[test]
+    fn agtypes_own_notation_becomes_json_and_all_else_stays() {
+        for (agtype, expected) in [
+            (r#"{"a": 150.0, "b": 5.972e+24}"#, r#"{"a": 150.0, "b": 5.972e+24}"#),
+            (r#"{"a": 1.5::numeric}"#, r#"{"a": 1.5}"#),
+            (r#"[NaN, Infinity, -Infinity, NaN::numeric]"#, r#"["NaN", "Infinity", "-Infinity", "NaN"]"#),
+            (r#"{"v": {"id": 1, "properties": {}}::vertex}"#, r#"{"v": {"id": 1, "properties": {}}}"#),
+            (r#"[{}::vertex, {"a": {}}::edge]::path"#, r#"[{}, {"a": {}}]"#),
+            (r#"{"text": "1.5::numeric NaN"}"#, r#"{"text": "1.5::numeric NaN"}"#),
+        ] {
+            assert_eq!(json(agtype).as_deref(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_json_says_why_and_where() {
+        for (text, reason) in [
+            ("", "the text ends early at byte 0"),
+            ("{", "a member's name was expected at byte 1"),
+            (r#"{"a" 1}"#, "`:` was expected at byte 5"),
+            (r#"{"a": 01}"#, "`,` or `}` was expected at byte 7"),
+            (r#"{"a": 1.}"#, "a digit was expected at byte 8"),
+            (r#"[1 2]"#, "`,` or `]` was expected at byte 3"),
+            (r#"[1]]"#, "text after the document at byte 3"),
+            (r#"[1,]"#, "a value was expected at byte 3"),
+            (r#"{"a": nul}"#, "a value was expected at byte 6"),
+            (r#"[1::text]"#, "`,` or `]` was expected at byte 2"),
+        ] {
+            assert_eq!(json(text), Err(reason.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(json(&nested(128)).is_ok());
+        assert_eq!(json(&nested(129)), Err("nesting deeper than 128 at byte 128".to_owned()));
+        assert_eq!(json(&nested(1000)), Err("nesting deeper than 128 at byte 128".to_owned()));
+    }
+
+    #[test]
+    fn naming_members_are_found_at_the_top_only() {
+        let text = r#"{"$dtId": "r\u006fom", "nested": {"$sourceId": "no"}, "id": 7, "$metadata": {}}"#;
+        let document = Document::read(&Bytes::from_static(text.as_bytes()), Notation::Json);
+        let marks = document.map(|document| document.marks);
+        assert_eq!(
+            marks,
+            Ok(Marks {
+                twin_id: Some(Mark::Unescaped("room".to_owned())),
+                id: Some(Mark::NoString),
+                has_metadata: true,
+                ..Marks::default()
+            })
+        );
+    }
+
+    #[test]
+    fn json_columns_know_no_suffixes() {
+        for text in ["[NaN]", "[1::numeric]", "[-Infinity]"] {
+            let read = Document::read(&Bytes::from_static(text.as_bytes()), Notation::Json);
+            assert!(read.is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Streams the committed changes of digital twins from a replication slot, in the order the data flows.
+
+pub mod config;
+pub mod metrics;
+pub mod state;
+
+pub mod pipeline;
+pub mod postgres;
+pub mod replication;
+
+pub mod decode;
+pub mod hub;
+pub mod subscription;
+
+pub mod service;
+pub mod wire;
+
+mod run;
+
+pub use run::{RunError, run};

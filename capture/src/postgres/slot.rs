@@ -1,0 +1,97 @@
+//! The replication slot: made once, with the subscription; never made again silently.
+
+use twinroute_common::lsn::Lsn;
+
+use super::control::{Control, ControlError};
+
+/// What PostgreSQL says of a slot (view `pg_replication_slots`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlotView {
+    /// A walsender uses it.
+    pub active: bool,
+    /// `reserved`, `extended`, `unreserved` or `lost`.
+    pub wal_status: String,
+    /// Bytes of WAL that may still be written before it may be lost.
+    pub safe_wal_size: Option<i64>,
+    /// Oldest WAL that it keeps.
+    pub restart_lsn: Lsn,
+    /// What PostgreSQL knows as confirmed.
+    pub confirmed_flush_lsn: Lsn,
+    /// It is enabled for failover.
+    pub failover: bool,
+    /// It was synchronised from a primary.
+    pub synced: bool,
+    /// Why it is invalid; empty when it is not.
+    pub invalidation_reason: String,
+    /// Bytes of WAL that it keeps.
+    pub retained_bytes: u64,
+}
+
+/// Looks at a slot; `None` when there is none of this name in this database.
+///
+/// # Errors
+/// [`ControlError`].
+pub async fn view(control: &Control, slot: &str) -> Result<Option<SlotView>, ControlError> {
+    // Columns that only later versions have are read out of the row as JSON.
+    let rows = control
+        .rows(
+            "SELECT s.active, coalesce(s.wal_status, ''), s.safe_wal_size, coalesce(s.restart_lsn, '0/0')::text,
+                    coalesce(s.confirmed_flush_lsn, '0/0')::text,
+                    coalesce((to_jsonb(s)->>'failover')::boolean, false),
+                    coalesce((to_jsonb(s)->>'synced')::boolean, false),
+                    coalesce(to_jsonb(s)->>'invalidation_reason', ''),
+                    greatest(0, coalesce(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery()
+                        THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, s.restart_lsn), 0))::bigint
+             FROM pg_replication_slots s
+             WHERE s.slot_name = $1 AND s.database = current_database() AND s.plugin = 'pgoutput'",
+            &[&slot],
+        )
+        .await?;
+    let lsn = |text: String| text.parse().unwrap_or_default();
+    Ok(rows.first().map(|row| SlotView {
+        active: row.get(0),
+        wal_status: row.get(1),
+        safe_wal_size: row.get(2),
+        restart_lsn: lsn(row.get(3)),
+        confirmed_flush_lsn: lsn(row.get(4)),
+        failover: row.get(5),
+        synced: row.get(6),
+        invalidation_reason: row.get(7),
+        retained_bytes: u64::try_from(row.get::<_, i64>(8)).unwrap_or(0),
+    }))
+}
+
+/// Makes the slot, enabled for failover where PostgreSQL can (17 and later).
+///
+/// # Errors
+/// [`ControlError::is_privilege`] when the role may not replicate.
+pub async fn create(control: &Control, slot: &str) -> Result<(), ControlError> {
+    let version = control.rows("SELECT current_setting('server_version_num')::integer", &[]).await?;
+    let has_failover = version.first().is_some_and(|row| row.get::<_, i32>(0) >= 170_000);
+    let statement = if has_failover {
+        "SELECT pg_create_logical_replication_slot($1, 'pgoutput', false, false, true)"
+    } else {
+        "SELECT pg_create_logical_replication_slot($1, 'pgoutput')"
+    };
+    control.rows(statement, &[&slot]).await.map(drop)
+}
+
+/// Ends a walsender of a former capture on the slot: only one of ours, and only by the holder of the lock.
+///
+/// # Errors
+/// [`ControlError`].
+pub async fn end_former_walsender(
+    control: &Control,
+    slot: &str,
+    application_name: &str,
+) -> Result<bool, ControlError> {
+    let rows = control
+        .rows(
+            "SELECT pg_terminate_backend(a.pid) FROM pg_replication_slots s
+             JOIN pg_stat_activity a ON a.pid = s.active_pid
+             WHERE s.slot_name = $1 AND a.application_name = $2",
+            &[&slot, &application_name],
+        )
+        .await?;
+    Ok(!rows.is_empty())
+}

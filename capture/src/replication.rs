@@ -1,0 +1,10 @@
+//! The replication connection: PostgreSQL's streaming replication protocol (PostgreSQL manual, chapters
+//! "Frontend/Backend Protocol" and "Streaming Replication Protocol").
+
+pub mod connection;
+mod frame;
+mod login;
+pub mod reader;
+
+pub use connection::{Connection, ReplicationError};
+pub use frame::Frame;

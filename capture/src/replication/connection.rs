@@ -1,0 +1,278 @@
+//! A connection in replication mode: opens it, starts a stream, reads its frames, reports how far we are.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::{BufMut as _, BytesMut};
+use fallible_iterator::FallibleIterator as _;
+use postgres_protocol::message::backend::{ErrorFields, ErrorResponseBody, Message};
+use postgres_protocol::message::frontend;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio_postgres::config::Host;
+use twinroute_common::lsn::Lsn;
+
+use super::frame::{Frame, FrameError};
+use super::login::Login;
+
+/// What one read from the socket may take, in bytes.
+const READ_BYTES: usize = 256 << 10;
+
+/// A replication connection that failed. All of them are retried.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplicationError {
+    /// No host could be reached.
+    #[error("no connection to PostgreSQL at {hosts}")]
+    Unreachable {
+        /// The hosts that were tried.
+        hosts: String,
+        /// The last error.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The connection broke.
+    #[error("the replication connection broke")]
+    Io(#[from] std::io::Error),
+    /// The server closed the connection.
+    #[error("PostgreSQL closed the replication connection")]
+    Closed,
+    /// The server did not answer.
+    #[error("PostgreSQL did not answer within {deadline:?}")]
+    Silent {
+        /// How long was waited.
+        deadline: Duration,
+    },
+    /// The server wants a password, and the configuration has none.
+    #[error("PostgreSQL asks for a password; put one into postgres.url or postgres.password")]
+    PasswordMissing,
+    /// The server reported an error.
+    #[error("PostgreSQL says {severity}: {message} (SQLSTATE {code})")]
+    Server {
+        /// `ERROR` or `FATAL`.
+        severity: String,
+        /// SQLSTATE.
+        code: String,
+        /// For people.
+        message: String,
+    },
+    /// The server did something else than the protocol allows.
+    #[error("PostgreSQL did not send {expected}")]
+    Protocol {
+        /// What should have come.
+        expected: &'static str,
+    },
+    /// A message that a stream does not have.
+    #[error("the replication stream is broken")]
+    Frame(#[from] FrameError),
+}
+
+impl ReplicationError {
+    pub(super) fn server(fields: &mut ErrorFields<'_>) -> Self {
+        let (mut severity, mut code, mut message) = (String::new(), String::new(), String::new());
+        while let Ok(Some(field)) = fields.next() {
+            let value = String::from_utf8_lossy(field.value_bytes()).into_owned();
+            match field.type_() {
+                b'S' => severity = value,
+                b'C' => code = value,
+                b'M' => message = value,
+                _ => {}
+            }
+        }
+        Self::Server { severity, code, message }
+    }
+
+    /// Another walsender uses the slot (SQLSTATE 55006, `object_in_use`).
+    #[must_use]
+    pub fn is_slot_in_use(&self) -> bool {
+        matches!(self, Self::Server { code, .. } if code == "55006")
+    }
+}
+
+/// A connection in replication mode.
+#[derive(Debug)]
+pub struct Connection {
+    pub(super) stream: TcpStream,
+    pub(super) buffer: BytesMut,
+    pub(super) answer_deadline: Duration,
+}
+
+impl Connection {
+    /// Connects to the first host that answers, and logs in.
+    ///
+    /// # Errors
+    /// [`ReplicationError`], the last one when there are several hosts.
+    pub async fn open(
+        config: &tokio_postgres::Config,
+        application_name: &str,
+        answer_deadline: Duration,
+    ) -> Result<Self, ReplicationError> {
+        let stream = connect(config, answer_deadline).await?;
+        stream.set_nodelay(true)?;
+        let buffer = BytesMut::with_capacity(READ_BYTES);
+        let mut connection = Self { stream, buffer, answer_deadline };
+        let user = config.get_user().unwrap_or("postgres");
+        let login = Login {
+            user,
+            password: config.get_password(),
+            database: config.get_dbname().unwrap_or(user),
+            application_name,
+        };
+        login.run(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// Asks the server who it is: its system identifier and timeline.
+    ///
+    /// # Errors
+    /// [`ReplicationError`].
+    pub async fn identify(&mut self) -> Result<(String, u32), ReplicationError> {
+        self.send(|out| frontend::query("IDENTIFY_SYSTEM", out)).await?;
+        let mut identity = None;
+        loop {
+            match self.message().await? {
+                Message::DataRow(row) => {
+                    let ranges: Vec<_> = row.ranges().collect()?;
+                    let column = |index: usize| {
+                        let range = ranges.get(index).cloned().flatten()?;
+                        row.buffer().get(range).map(|text| String::from_utf8_lossy(text).into_owned())
+                    };
+                    identity = column(0).zip(column(1).and_then(|timeline| timeline.parse().ok()));
+                }
+                Message::ReadyForQuery(_) => {
+                    return identity.ok_or(ReplicationError::Protocol { expected: "its identity" });
+                }
+                Message::ErrorResponse(body) => return Err(ReplicationError::server(&mut body.fields())),
+                _ => {}
+            }
+        }
+    }
+
+    /// Starts to stream pgoutput messages of the publication from a slot.
+    ///
+    /// # Errors
+    /// [`ReplicationError::is_slot_in_use`] while another walsender has the slot.
+    pub async fn start(&mut self, slot: &str, from: Lsn, publication: &str) -> Result<(), ReplicationError> {
+        let publication = publication.replace('\'', "''").replace('"', "\"\"");
+        let command = format!(
+            "START_REPLICATION SLOT \"{slot}\" LOGICAL {from} \
+             (proto_version '1', publication_names '\"{publication}\"')"
+        );
+        self.send(|out| frontend::query(&command, out)).await?;
+        loop {
+            // CopyBothResponse is the one message that postgres-protocol does not know.
+            if self.buffer.first() == Some(&b'W') {
+                return self.skip_copy_both_response().await;
+            }
+            if self.buffer.is_empty() {
+                let filled = tokio::time::timeout(self.answer_deadline, self.fill());
+                filled.await.map_err(|_| ReplicationError::Silent { deadline: self.answer_deadline })??;
+                continue;
+            }
+            match self.message().await? {
+                Message::ErrorResponse(body) => return Err(ReplicationError::server(&mut body.fields())),
+                Message::NoticeResponse(_) | Message::ParameterStatus(_) => {}
+                _ => return Err(ReplicationError::Protocol { expected: "CopyBothResponse" }),
+            }
+        }
+    }
+
+    async fn skip_copy_both_response(&mut self) -> Result<(), ReplicationError> {
+        loop {
+            let length = self.buffer.get(1..5).and_then(|length| length.first_chunk::<4>());
+            let total = length.map(|length| u32::from_be_bytes(*length) as usize + 1);
+            if let Some(total) = total.filter(|total| self.buffer.len() >= *total) {
+                let _response = self.buffer.split_to(total);
+                return Ok(());
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// Waits for bytes and takes in what is there. Nothing is lost when it is cancelled.
+    ///
+    /// # Errors
+    /// [`ReplicationError::Closed`] at the end of the stream, [`ReplicationError::Io`].
+    pub async fn fill(&mut self) -> Result<(), ReplicationError> {
+        self.buffer.reserve(READ_BYTES / 4);
+        match self.stream.read_buf(&mut self.buffer).await? {
+            0 => Err(ReplicationError::Closed),
+            _ => Ok(()),
+        }
+    }
+
+    /// The next frame of those that were received.
+    ///
+    /// # Errors
+    /// [`ReplicationError`] when the stream is broken, or the server reports an error or ends it.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, ReplicationError> {
+        match Frame::cut(&mut self.buffer)? {
+            Some(Frame::Error(body)) => {
+                let mut message = BytesMut::new();
+                message.put_u8(b'E');
+                message.put_u32(u32::try_from(body.len() + 4).unwrap_or(u32::MAX));
+                message.extend_from_slice(&body);
+                match Message::parse(&mut message)? {
+                    Some(Message::ErrorResponse(body)) => Err(server_error(&body)),
+                    _ => Err(ReplicationError::Protocol { expected: "a well-formed error" }),
+                }
+            }
+            Some(Frame::Done) => Err(ReplicationError::Closed),
+            frame => Ok(frame),
+        }
+    }
+
+    /// Reports how far the WAL was received, and how far the slot may forget it (`StandbyStatusUpdate`).
+    ///
+    /// # Errors
+    /// [`ReplicationError`] when it cannot be sent in time.
+    pub async fn report(&mut self, received: Lsn, confirmed: Lsn) -> Result<(), ReplicationError> {
+        const POSTGRES_EPOCH: Duration = Duration::from_secs(946_684_800);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH + POSTGRES_EPOCH).unwrap_or_default();
+        let now_us = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
+        self.send(|out| {
+            out.put_u8(b'd');
+            out.put_u32(4 + 1 + 8 * 4 + 1);
+            out.put_u8(b'r');
+            out.put_u64(received.max(confirmed).0);
+            out.put_u64(confirmed.0);
+            out.put_u64(confirmed.0);
+            out.put_i64(now_us);
+            out.put_u8(0);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends the stream in order, so that the slot is free at once.
+    ///
+    /// # Errors
+    /// [`ReplicationError`] when it cannot be sent in time.
+    pub async fn finish(mut self) -> Result<(), ReplicationError> {
+        self.send(|out| {
+            frontend::copy_done(out);
+            frontend::terminate(out);
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn server_error(body: &ErrorResponseBody) -> ReplicationError {
+    ReplicationError::server(&mut body.fields())
+}
+
+async fn connect(config: &tokio_postgres::Config, deadline: Duration) -> Result<TcpStream, ReplicationError> {
+    let mut last = std::io::Error::other("postgres.url names no host");
+    let mut tried = Vec::new();
+    for (index, host) in config.get_hosts().iter().enumerate() {
+        let Host::Tcp(host) = host else { continue };
+        let ports = config.get_ports();
+        let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
+        tried.push(format!("{host}:{port}"));
+        match tokio::time::timeout(deadline, TcpStream::connect((host.as_str(), port))).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = std::io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(ReplicationError::Unreachable { hosts: tried.join(", "), source: last })
+}

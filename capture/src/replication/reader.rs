@@ -1,0 +1,155 @@
+//! Reads the stream: frames from the socket, through the decoder, into the hub, as long as there is room.
+//!
+//! When there is none it stops reading, and PostgreSQL keeps the WAL. It goes on reporting how far it is, since the
+//! server's own request for a report would be stuck behind what is not read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use twinroute_common::event::Item;
+use twinroute_common::lsn::Lsn;
+
+use super::connection::{Connection, ReplicationError};
+use super::frame::Frame;
+use crate::decode::pgoutput::Relation;
+use crate::decode::{DecodeError, Decoded, Decoder};
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+
+/// Why reading ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The connection failed; a new one may work.
+    #[error("the replication stream ended")]
+    Replication(#[from] ReplicationError),
+    /// The stream makes no sense; a new one starts at the last confirmed transaction.
+    #[error("the replication stream cannot be decoded")]
+    Decode(#[from] DecodeError),
+}
+
+/// Reads one stream.
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+    decoder: Decoder,
+    hub: Arc<Hub>,
+    metrics: Metrics,
+    /// What the slot may be told, since it is stored.
+    confirmable: watch::Receiver<Lsn>,
+    tables: tokio::sync::mpsc::Sender<Relation>,
+    reports: Interval,
+    reply_requested: bool,
+}
+
+impl Reader {
+    /// A reader of a stream that has started. It reports at least every `report_interval`, also when nothing is read.
+    /// Tables that the stream describes are announced on `tables`, as long as there is room.
+    pub fn new(
+        connection: Connection,
+        decoder: Decoder,
+        hub: Arc<Hub>,
+        metrics: Metrics,
+        confirmable: watch::Receiver<Lsn>,
+        tables: tokio::sync::mpsc::Sender<Relation>,
+        report_interval: Duration,
+    ) -> Self {
+        let mut reports = tokio::time::interval(report_interval);
+        reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { connection, decoder, hub, metrics, confirmable, tables, reports, reply_requested: false }
+    }
+
+    /// Reads until `stop`, and then leaves the slot with a last report.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the stream cannot be read on.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<Self, ReadError> {
+        loop {
+            let in_transaction = self.decoder.in_transaction();
+            let may_read = self.hub.with(|subscription| subscription.may_read(in_transaction));
+            tokio::select! {
+                biased;
+                // Stopping comes first, or a busy stream could not be stopped.
+                () = stop.cancelled() => return Ok(self),
+                // Reports keep the connection alive and let PostgreSQL forget WAL; they are rare.
+                _ = self.reports.tick() => self.report().await?,
+                Ok(()) = self.confirmable.changed() => self.report().await?,
+                // Either there is room to read, or room is waited for.
+                filled = self.connection.fill(), if may_read => {
+                    filled?;
+                    self.take_frames()?;
+                    if self.reply_requested {
+                        self.report().await?;
+                    }
+                }
+                () = self.hub.room(), if !may_read => {}
+            }
+        }
+    }
+
+    /// Reports what may be confirmed now, and ends the stream.
+    ///
+    /// # Errors
+    /// [`ReplicationError`] when the server cannot be told; it will send what is not confirmed again.
+    pub async fn finish(mut self) -> Result<(), ReplicationError> {
+        let confirmed = *self.confirmable.borrow_and_update();
+        self.connection.report(confirmed, confirmed).await?;
+        self.connection.finish().await
+    }
+
+    /// Decodes all that was received, and hands it on at once.
+    fn take_frames(&mut self) -> Result<(), ReadError> {
+        let mut items: Vec<Item> = Vec::new();
+        while let Some(frame) = self.connection.next_frame()? {
+            match frame {
+                Frame::XLogData { start, payload } => {
+                    self.metrics.wal_messages.inc();
+                    match self.decoder.message(start, payload)? {
+                        Decoded::Nothing | Decoded::Begun => {}
+                        Decoded::Items(more) => append(&mut items, more),
+                        Decoded::Committed { items: more, end_lsn } => {
+                            append(&mut items, more);
+                            self.hand_on(std::mem::take(&mut items), Some(end_lsn));
+                        }
+                        // The watcher looks at all tables from time to time; a hint that is lost costs a second.
+                        Decoded::Table { relation } => drop(self.tables.try_send(relation)),
+                    }
+                }
+                Frame::Keepalive { wal_end, reply_requested } => {
+                    self.reply_requested |= reply_requested;
+                    if !self.decoder.in_transaction() {
+                        self.hub.with(|subscription| subscription.keepalive(wal_end));
+                    }
+                }
+                Frame::Done | Frame::Error(_) => {}
+            }
+        }
+        if !items.is_empty() {
+            self.hand_on(items, None);
+        }
+        Ok(())
+    }
+
+    fn hand_on(&self, items: Vec<Item>, committed: Option<Lsn>) {
+        self.metrics.count_items(&items);
+        self.metrics.rows_skipped.set_to(self.decoder.rows_skipped());
+        self.hub.push(items, committed);
+    }
+
+    async fn report(&mut self) -> Result<(), ReplicationError> {
+        self.reply_requested = false;
+        let confirmed = *self.confirmable.borrow_and_update();
+        let received = self.hub.with(|subscription| subscription.received());
+        self.connection.report(received, confirmed).await
+    }
+}
+
+fn append(items: &mut Vec<Item>, mut more: Vec<Item>) {
+    if items.is_empty() {
+        *items = more;
+    } else {
+        items.append(&mut more);
+    }
+}

@@ -1,0 +1,76 @@
+//! Wires the service: the subscription's pipeline, and the gRPC server beside it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use twinroute_common::grpc::{GrpcServer, ServeError};
+use twinroute_common::listen::ListenError;
+use twinroute_common::service::Context;
+use twinroute_proto::capture::v1::capture_service_server::CaptureServiceServer;
+
+use crate::config::CaptureSettings;
+use crate::metrics::Metrics;
+use crate::pipeline::Pipeline;
+use crate::service::CaptureGrpc;
+use crate::state::StateTeller;
+
+/// How long calls may go on after the last event was settled.
+const LAST_CALLS: Duration = Duration::from_secs(2);
+
+/// Why capture could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// `postgres.url` is no connection string.
+    #[error("postgres.url is not a connection string")]
+    Url(#[source] tokio_postgres::Error),
+    /// The gRPC address cannot be listened on.
+    #[error("cannot serve gRPC")]
+    Listen(#[from] ListenError),
+    /// The gRPC server failed.
+    #[error("the gRPC server failed")]
+    Serve(#[from] ServeError),
+}
+
+/// Runs capture until its context is told to shut down.
+///
+/// # Errors
+/// [`RunError`]; all that may work later is retried instead.
+pub async fn run(context: Context<CaptureSettings>) -> Result<(), RunError> {
+    let Context { settings, health, registry, shutdown, drain, .. } = context;
+    let config: tokio_postgres::Config = settings.postgres.url.parse().map_err(RunError::Url)?;
+    let metrics = Metrics::new(&mut registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    let (teller, state) = StateTeller::new(health.condition("subscription"));
+
+    let grpc =
+        CaptureGrpc::new(Arc::clone(&settings), config.clone(), state, metrics.clone(), shutdown.clone());
+    let server = GrpcServer::bind("grpc.listen", &settings.grpc).await?;
+    let server = server.service(
+        CaptureServiceServer::new(grpc)
+            .max_decoding_message_size(settings.grpc.message_bytes_max)
+            .max_encoding_message_size(usize::MAX),
+    );
+    let streams_may_end = CancellationToken::new();
+    let serving = tokio::spawn(server.serve(health.clone(), streams_may_end.clone()));
+
+    let part = drain.part("the subscription's last confirmation");
+    let pipeline = Pipeline::new(settings, config, teller, metrics);
+    let liveness = health.liveness();
+    let beat = async {
+        loop {
+            liveness.beat();
+            tokio::time::sleep(liveness.interval()).await;
+        }
+    };
+    tokio::select! {
+        () = pipeline.run(shutdown) => {}
+        () = beat => {}
+    }
+    drop(part);
+    streams_may_end.cancel();
+    // Streams have ended by now; a client that keeps another call open is not waited for.
+    match tokio::time::timeout(LAST_CALLS, serving).await {
+        Ok(Ok(served)) => Ok(served?),
+        Ok(Err(_)) | Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,472 @@
+//! One durable subscription: partitions, leases, credit, acknowledgements, and what may be confirmed to PostgreSQL.
+//!
+//! Pure: takes what was read and what consumers say, and tells what to send and what to confirm. Time is given.
+
+mod confirm;
+mod consumer;
+mod frame;
+mod leases;
+mod log;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use twinroute_common::event::Item;
+use twinroute_common::lsn::Lsn;
+use twinroute_common::partition::{Epoch, partition_of};
+use twinroute_common::position::Position;
+
+use self::confirm::Transactions;
+use self::consumer::Consumer;
+pub use self::frame::{OutBatch, OutFrame};
+pub use self::leases::{Assignment, ConsumerKey};
+use self::leases::{Leases, Rebalance};
+use self::log::{Entry, PartitionLog};
+
+/// Bounds of a subscription.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Number of partitions.
+    pub partition_count: u32,
+    /// Events of one frame, unless its bytes are full before.
+    pub frame_events_max: usize,
+    /// Bytes of one frame, unless a single item is larger.
+    pub frame_bytes_max: u64,
+    /// Reading stops at this many un-acknowledged events.
+    pub unacked_events_max: u64,
+    /// Reading stops at this many un-acknowledged bytes.
+    pub unacked_bytes_max: u64,
+    /// Reading between transactions stops when it is this many bytes of WAL ahead of what is confirmed.
+    pub unconfirmed_wal_bytes_max: u64,
+    /// How long a consumer has to give partitions back.
+    pub revoke_deadline: Duration,
+}
+
+/// A consumer broke the protocol. Its stream is closed with INVALID_ARGUMENT and this reason.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ProtocolError {
+    /// An ack of a partition that the subscription does not have.
+    #[error("ack of partition {partition}, and there are {partition_count}")]
+    UnknownPartition {
+        /// Partition of the ack.
+        partition: u32,
+        /// Number of partitions.
+        partition_count: u32,
+    },
+    /// An ack of a batch that was not sent.
+    #[error("ack of batch {batch} of partition {partition}, and the last one sent was {last_sent}")]
+    AckAheadOfSent {
+        /// Partition of the ack.
+        partition: u32,
+        /// Batch of the ack.
+        batch: u64,
+        /// Last batch that was sent.
+        last_sent: u64,
+    },
+    /// A Released of an assignment that was never sent.
+    #[error("released assignment {assignment_id}, which was never sent")]
+    UnknownAssignment {
+        /// Assignment of the frame.
+        assignment_id: u64,
+    },
+}
+
+/// What was read and is not acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unacked {
+    /// Number of items.
+    pub events: u64,
+    /// Sum of their costs.
+    pub bytes: u64,
+}
+
+/// State of a partition, for people.
+#[derive(Clone, Debug)]
+pub struct PartitionView {
+    /// Number of the partition.
+    pub partition: u32,
+    /// Its holder and epoch.
+    pub holder: Option<(String, Epoch)>,
+    /// All items up to here are acknowledged.
+    pub settled: Option<Position>,
+    /// The oldest item that is not.
+    pub oldest_unacked: Option<Position>,
+    /// Number of items that are not.
+    pub unacked_events: u64,
+    /// When its holder acknowledged last.
+    pub last_ack: Option<Instant>,
+}
+
+/// The subscription's state.
+#[derive(Debug)]
+pub struct Subscription {
+    bounds: Bounds,
+    transactions: Transactions,
+    partitions: Vec<PartitionLog>,
+    leases: Leases,
+    consumers: BTreeMap<ConsumerKey, Consumer>,
+    next_consumer: u64,
+    unacked: Unacked,
+    received: Lsn,
+    min_consumer_version: u64,
+}
+
+impl Subscription {
+    /// A subscription at the start of a capture process, which is its `generation`.
+    #[must_use]
+    pub fn new(bounds: Bounds, generation: u64, confirmed: Lsn, min_consumer_version: u64) -> Self {
+        Self {
+            bounds,
+            transactions: Transactions::new(confirmed),
+            partitions: (0..bounds.partition_count).map(|_| PartitionLog::default()).collect(),
+            leases: Leases::new(bounds.partition_count, generation, bounds.revoke_deadline),
+            consumers: BTreeMap::new(),
+            next_consumer: 0,
+            unacked: Unacked::default(),
+            received: confirmed,
+            min_consumer_version,
+        }
+    }
+
+    // What was read.
+
+    /// Takes items of the open transaction, in position order.
+    pub fn push(&mut self, items: Vec<Item>, now: Instant) {
+        for item in items {
+            let cost_bytes = item.cost_bytes();
+            let partition = match &item {
+                Item::Event(event) => Some(partition_of(&event.ordering_key, self.bounds.partition_count)),
+                Item::Poison(poison) => Some(partition_of(&poison.ordering_key, self.bounds.partition_count)),
+                Item::Discontinuity(_) => None,
+            };
+            let item = Arc::new(item);
+            let partitions = partition.map_or(0..self.bounds.partition_count, |one| one..one + 1);
+            let transaction = self.transactions.add_items(partitions.len(), now);
+            for partition in partitions {
+                self.unacked.events += 1;
+                self.unacked.bytes += cost_bytes;
+                self.push_entry(partition, Entry { item: Arc::clone(&item), transaction, cost_bytes });
+            }
+        }
+    }
+
+    fn push_entry(&mut self, partition: u32, entry: Entry) {
+        let Some(log) = self.partitions.get_mut(partition as usize) else { return };
+        let was_idle = !log.has_unsent();
+        log.push(entry);
+        if was_idle {
+            self.make_ready(partition);
+        }
+    }
+
+    /// The open transaction is complete; its end may be confirmed when its items are settled.
+    pub fn commit(&mut self, end: Lsn, now: Instant) {
+        self.transactions.commit(end, now);
+        self.received = self.received.max(end);
+    }
+
+    /// The server says how far the WAL is, while no transaction is open and nothing is buffered.
+    pub fn keepalive(&mut self, lsn: Lsn) {
+        self.transactions.keepalive(lsn);
+        self.received = self.received.max(lsn);
+    }
+
+    // What consumers say.
+
+    /// A consumer opens a stream. One with the same id is told to go away.
+    pub fn join(&mut self, consumer_id: &str, now: Instant) -> ConsumerKey {
+        let replaced = self.consumers.iter().find(|(_, consumer)| consumer.consumer_id == consumer_id);
+        if let Some(key) = replaced.map(|(&key, _)| key) {
+            self.leave(key, now);
+        }
+        self.next_consumer += 1;
+        let key = ConsumerKey(self.next_consumer);
+        self.consumers.insert(key, Consumer::new(consumer_id.to_owned()));
+        let rebalance = self.leases.join(key, now);
+        self.apply(rebalance);
+        key
+    }
+
+    /// The consumer is still part of the subscription, that is, no other stream took its place.
+    #[must_use]
+    pub fn has(&self, key: ConsumerKey) -> bool {
+        self.consumers.contains_key(&key)
+    }
+
+    /// A consumer's stream is over. What it did not acknowledge goes to others.
+    pub fn leave(&mut self, key: ConsumerKey, now: Instant) {
+        if self.consumers.remove(&key).is_some() {
+            let rebalance = self.leases.leave(key, now);
+            self.apply(rebalance);
+        }
+    }
+
+    /// A consumer lets more be sent.
+    pub fn credit(&mut self, key: ConsumerKey, events: u64, bytes: u64) {
+        if let Some(consumer) = self.consumers.get_mut(&key) {
+            consumer.credit.add(events, bytes);
+        }
+    }
+
+    /// A consumer has made batches durable.
+    ///
+    /// # Errors
+    /// [`ProtocolError`] for what was never sent. Acks of an epoch that is over are answered by a Fenced frame.
+    pub fn ack(
+        &mut self,
+        key: ConsumerKey,
+        acks: impl Iterator<Item = (u32, Epoch, u64)>,
+        now: Instant,
+    ) -> Result<(), ProtocolError> {
+        let mut fenced = Vec::new();
+        for (partition, epoch, batch) in acks {
+            let partition_count = self.bounds.partition_count;
+            let Some(log) = self.partitions.get_mut(partition as usize) else {
+                return Err(ProtocolError::UnknownPartition { partition, partition_count });
+            };
+            if self.leases.holder(partition) != Some((key, epoch)) {
+                fenced.push((partition, epoch));
+                continue;
+            }
+            let settled = log.ack(batch).map_err(|ahead| ProtocolError::AckAheadOfSent {
+                partition,
+                batch,
+                last_sent: ahead.last_sent,
+            })?;
+            for entry in settled {
+                self.transactions.settle_item(entry.transaction);
+                self.unacked.events -= 1;
+                self.unacked.bytes -= entry.cost_bytes;
+            }
+        }
+        self.transactions.advance();
+        if let Some(consumer) = self.consumers.get_mut(&key) {
+            consumer.last_ack = Some(now);
+            consumer.tell_fenced(fenced);
+        }
+        Ok(())
+    }
+
+    /// A consumer acknowledged with this version of its own; it is stored already.
+    pub fn consumer_version(&mut self, version: u64) {
+        self.min_consumer_version = self.min_consumer_version.max(version);
+    }
+
+    /// The highest version that any consumer has acknowledged with.
+    #[must_use]
+    pub fn min_consumer_version(&self) -> u64 {
+        self.min_consumer_version
+    }
+
+    /// A consumer's heartbeat is to be answered.
+    pub fn heartbeat(&mut self, key: ConsumerKey, n: u64) {
+        if let Some(consumer) = self.consumers.get_mut(&key) {
+            consumer.tell(OutFrame::HeartbeatSeen(n));
+        }
+    }
+
+    /// A consumer has given revoked partitions back. An answer after the deadline changes nothing.
+    ///
+    /// # Errors
+    /// [`ProtocolError::UnknownAssignment`] when it answers what was never sent.
+    pub fn released(
+        &mut self,
+        key: ConsumerKey,
+        assignment_id: u64,
+        now: Instant,
+    ) -> Result<(), ProtocolError> {
+        if self.leases.last_assignment(key) < assignment_id {
+            return Err(ProtocolError::UnknownAssignment { assignment_id });
+        }
+        if let Some(rebalance) = self.leases.released(key, assignment_id, now) {
+            self.apply(rebalance);
+        }
+        Ok(())
+    }
+
+    /// A consumer is leaving.
+    pub fn drain(&mut self, key: ConsumerKey, now: Instant) {
+        let rebalance = self.leases.drain(key, now);
+        self.apply(rebalance);
+    }
+
+    /// Time has passed: partitions that were not released in time are taken back.
+    pub fn tick(&mut self, now: Instant) {
+        let rebalance = self.leases.expire(now);
+        self.apply(rebalance);
+    }
+
+    /// Tells a consumer how far the stream is.
+    pub fn progress(&mut self, key: ConsumerKey) {
+        let of = |partition: u32| {
+            let log = self.partitions.get(partition as usize)?;
+            Some((partition, log.settled(), log.complete_through()))
+        };
+        let progress = OutFrame::Progress {
+            received_lsn: self.received,
+            confirmed_flush_lsn: self.transactions.confirmed(),
+            partitions: self.leases.held_by(key).filter_map(of).collect(),
+        };
+        if let Some(consumer) = self.consumers.get_mut(&key) {
+            consumer.tell(progress);
+        }
+    }
+
+    fn apply(&mut self, rebalance: Rebalance) {
+        for partition in rebalance.freed {
+            if let Some(log) = self.partitions.get_mut(partition as usize) {
+                log.rewind();
+            }
+        }
+        for (key, assignment) in rebalance.assignments {
+            let granted: Vec<u32> = assignment.granted.iter().map(|&(partition, _)| partition).collect();
+            let log = |&partition: &u32| self.partitions.get(partition as usize);
+            let frame = OutFrame::Assignment {
+                resume_after: granted.iter().map(|partition| log(partition)?.settled()).collect(),
+                min_consumer_version: self.min_consumer_version,
+                assignment,
+            };
+            if let Some(consumer) = self.consumers.get_mut(&key) {
+                consumer.tell(frame);
+            }
+            granted.into_iter().for_each(|partition| self.make_ready(partition));
+        }
+    }
+
+    /// Puts a partition with unsent items into its holder's queue.
+    fn make_ready(&mut self, partition: u32) {
+        let unsent = self.partitions.get(partition as usize).is_some_and(PartitionLog::has_unsent);
+        let Some((holder, _)) = self.leases.holder(partition).filter(|_| unsent) else { return };
+        if let Some(consumer) = self.consumers.get_mut(&holder) {
+            consumer.ready.push_back(partition);
+        }
+    }
+
+    // What to send, and what to confirm.
+
+    /// The next frame for a consumer, within its credit; `None` when there is nothing that may be sent now.
+    pub fn next_frame(&mut self, key: ConsumerKey) -> Option<OutFrame> {
+        let consumer = self.consumers.get_mut(&key)?;
+        if let Some(control) = consumer.control.pop_front() {
+            return Some(control);
+        }
+        let mut frame = Vec::new();
+        let Bounds { frame_events_max, frame_bytes_max, .. } = self.bounds;
+        let mut room = FrameRoom { events: frame_events_max, bytes: frame_bytes_max, empty: true };
+        while room.events > 0 && room.bytes > 0 && consumer.credit.allows_one() {
+            let Some(partition) = consumer.ready.pop_front() else { break };
+            let epoch = self.leases.sendable(partition, key);
+            let log = self.partitions.get_mut(partition as usize);
+            let (Some(epoch), Some(log)) = (epoch, log) else { continue };
+            let items = room.fill(log, consumer);
+            if log.has_unsent() {
+                consumer.ready.push_back(partition);
+            }
+            if !items.is_empty() {
+                let batch = log.end_batch(items.len());
+                frame.push(OutBatch { partition, epoch, batch, items });
+            } else if log.has_unsent() {
+                break;
+            }
+        }
+        (!frame.is_empty()).then_some(OutFrame::Batches(frame))
+    }
+
+    /// What may be confirmed to PostgreSQL. Never goes back, never passes an un-acknowledged item.
+    #[must_use]
+    pub fn confirmed(&self) -> Lsn {
+        self.transactions.confirmed()
+    }
+
+    /// Number of transactions with items that were settled, since the start.
+    #[must_use]
+    pub fn settled_transactions(&self) -> u64 {
+        self.transactions.settled()
+    }
+
+    /// Number of partitions.
+    #[must_use]
+    pub fn partition_count(&self) -> u32 {
+        self.bounds.partition_count
+    }
+
+    /// Number of connected consumers.
+    #[must_use]
+    pub fn consumer_count(&self) -> usize {
+        self.consumers.len()
+    }
+
+    /// How far the WAL was received.
+    #[must_use]
+    pub fn received(&self) -> Lsn {
+        self.received
+    }
+
+    /// What was read and is not acknowledged.
+    #[must_use]
+    pub fn unacked(&self) -> Unacked {
+        self.unacked
+    }
+
+    /// More may be read. `in_transaction`: one is open, whose end must be read to confirm it.
+    #[must_use]
+    pub fn may_read(&self, in_transaction: bool) -> bool {
+        let held = self.unacked.events < self.bounds.unacked_events_max
+            && self.unacked.bytes < self.bounds.unacked_bytes_max;
+        let ahead = self.received.bytes_since(self.confirmed());
+        held && (in_transaction || ahead < self.bounds.unconfirmed_wal_bytes_max)
+    }
+
+    /// When the oldest transaction that is not settled was read.
+    #[must_use]
+    pub fn oldest_unacked_read_at(&self) -> Option<Instant> {
+        self.transactions.oldest_read_at()
+    }
+
+    /// State of all partitions.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<PartitionView> {
+        let view = |(partition, log): (u32, &PartitionLog)| {
+            let holder = self.leases.holder(partition);
+            let consumer = holder.and_then(|(key, _)| self.consumers.get(&key));
+            PartitionView {
+                partition,
+                holder: holder.zip(consumer).map(|((_, epoch), one)| (one.consumer_id.clone(), epoch)),
+                settled: log.settled(),
+                oldest_unacked: log.oldest_unacked(),
+                unacked_events: log.unacked() as u64,
+                last_ack: consumer.and_then(|one| one.last_ack),
+            }
+        };
+        (0_u32..).zip(&self.partitions).map(view).collect()
+    }
+}
+
+/// What a frame can still take.
+struct FrameRoom {
+    events: usize,
+    bytes: u64,
+    empty: bool,
+}
+
+impl FrameRoom {
+    /// Takes items of one partition while frame and credit have room. A frame's first item may be of any size.
+    fn fill(&mut self, log: &mut PartitionLog, consumer: &mut Consumer) -> Vec<Arc<Item>> {
+        let mut items = Vec::new();
+        while self.events > 0 && self.bytes > 0 && consumer.credit.allows_one() {
+            let Some(cost_bytes) = log.next_cost_bytes() else { break };
+            if cost_bytes > self.bytes && !self.empty {
+                self.bytes = 0;
+                break;
+            }
+            let Some(item) = log.send_next() else { break };
+            consumer.credit.take(cost_bytes);
+            self.empty = false;
+            self.events -= 1;
+            self.bytes = self.bytes.saturating_sub(cost_bytes);
+            items.push(item);
+        }
+        items
+    }
+}

@@ -1,0 +1,168 @@
+//! A CloudEvent, as the sinks send it (CloudEvents 1.0).
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+/// `specversion` of every event.
+pub const SPEC_VERSION: &str = "1.0";
+/// `datacontenttype` of every event, and of its `data`.
+pub const DATA_CONTENT_TYPE: &str = "application/json";
+
+/// One CloudEvent. The attributes that never change are [`SPEC_VERSION`] and [`DATA_CONTENT_TYPE`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloudEvent {
+    /// `id`: the same for every copy of the event, at every sink and after every retry.
+    pub id: Uuid,
+    /// `source`: URI of the instance.
+    pub source: Arc<str>,
+    /// `type`: as the route emits it.
+    pub event_type: Arc<str>,
+    /// `type` before the route's type mappings; names the shape of `data`.
+    pub default_type: EventType,
+    /// `subject`; `None` only for a stream gap.
+    pub subject: Option<Arc<str>>,
+    /// `time`: the commit time, RFC 3339 in UTC with microseconds.
+    pub time: Arc<str>,
+    /// Extension `sequence`: fixed-width hexadecimal, sorts as text as the changes were made.
+    pub sequence: Arc<str>,
+    /// Extension `partitionkey`: the ordering key.
+    pub partition_key: Arc<str>,
+    /// Extension `traceparent` (W3C trace context), when known.
+    pub traceparent: Option<Arc<str>>,
+    /// `data`: JSON text in UTF-8.
+    pub data: Bytes,
+}
+
+/// The types of events, by the shape of their `data`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventType {
+    /// A new twin.
+    TwinCreate,
+    /// A changed twin.
+    TwinUpdate,
+    /// A deleted twin.
+    TwinDelete,
+    /// A new relationship.
+    RelationshipCreate,
+    /// A changed relationship.
+    RelationshipUpdate,
+    /// A deleted relationship.
+    RelationshipDelete,
+    /// A new model.
+    ModelCreate,
+    /// A changed model.
+    ModelUpdate,
+    /// A deleted model.
+    ModelDelete,
+    /// Data history: a twin came, went or changed its model.
+    TwinLifecycle,
+    /// Data history: a relationship came or went.
+    RelationshipLifecycle,
+    /// Data history: a property changed.
+    PropertyEvent,
+    /// Changes are missing from the stream.
+    StreamGap,
+}
+
+impl EventType {
+    /// Prefix of every default type.
+    pub const PREFIX: &'static str = "Konnektr.DigitalTwins.";
+
+    /// All types, in the order of their declaration.
+    pub const ALL: [Self; 13] = [
+        Self::TwinCreate,
+        Self::TwinUpdate,
+        Self::TwinDelete,
+        Self::RelationshipCreate,
+        Self::RelationshipUpdate,
+        Self::RelationshipDelete,
+        Self::ModelCreate,
+        Self::ModelUpdate,
+        Self::ModelDelete,
+        Self::TwinLifecycle,
+        Self::RelationshipLifecycle,
+        Self::PropertyEvent,
+        Self::StreamGap,
+    ];
+
+    /// The type with this default name, with prefix.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|event_type| event_type.name() == name)
+    }
+
+    /// The default type, with prefix.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TwinCreate => "Konnektr.DigitalTwins.Twin.Create",
+            Self::TwinUpdate => "Konnektr.DigitalTwins.Twin.Update",
+            Self::TwinDelete => "Konnektr.DigitalTwins.Twin.Delete",
+            Self::RelationshipCreate => "Konnektr.DigitalTwins.Relationship.Create",
+            Self::RelationshipUpdate => "Konnektr.DigitalTwins.Relationship.Update",
+            Self::RelationshipDelete => "Konnektr.DigitalTwins.Relationship.Delete",
+            Self::ModelCreate => "Konnektr.DigitalTwins.Model.Create",
+            Self::ModelUpdate => "Konnektr.DigitalTwins.Model.Update",
+            Self::ModelDelete => "Konnektr.DigitalTwins.Model.Delete",
+            Self::TwinLifecycle => "Konnektr.DigitalTwins.Twin.Lifecycle",
+            Self::RelationshipLifecycle => "Konnektr.DigitalTwins.Relationship.Lifecycle",
+            Self::PropertyEvent => "Konnektr.DigitalTwins.Property.Event",
+            Self::StreamGap => "Konnektr.DigitalTwins.Stream.Gap",
+        }
+    }
+}
+
+impl CloudEvent {
+    /// The whole event as JSON (CloudEvents JSON format 1.0, section 3); `data` is copied as it stands.
+    #[must_use]
+    pub fn to_structured_json(&self) -> Vec<u8> {
+        let mut head = String::with_capacity(512);
+        head.push_str(r#"{"specversion":"1.0""#);
+        let mut member = |name: &str, value: &str| {
+            let _ = write!(head, r#","{name}":"#);
+            push_json_string(&mut head, value);
+        };
+        let mut id = Uuid::encode_buffer();
+        member("id", self.id.hyphenated().encode_lower(&mut id));
+        member("source", &self.source);
+        member("type", &self.event_type);
+        if let Some(subject) = &self.subject {
+            member("subject", subject);
+        }
+        member("time", &self.time);
+        member("datacontenttype", DATA_CONTENT_TYPE);
+        member("sequence", &self.sequence);
+        member("partitionkey", &self.partition_key);
+        if let Some(traceparent) = &self.traceparent {
+            member("traceparent", traceparent);
+        }
+        head.push_str(r#","data":"#);
+        let mut json = head.into_bytes();
+        json.reserve_exact(self.data.len() + 1);
+        json.extend_from_slice(&self.data);
+        json.push(b'}');
+        json
+    }
+}
+
+/// Appends `text` as a JSON string (RFC 8259, section 7).
+pub fn push_json_string(json: &mut String, text: &str) {
+    json.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            '\n' => json.push_str("\\n"),
+            '\r' => json.push_str("\\r"),
+            '\t' => json.push_str("\\t"),
+            control if control < ' ' => {
+                let _ = write!(json, "\\u{:04x}", u32::from(control));
+            }
+            other => json.push(other),
+        }
+    }
+    json.push('"');
+}

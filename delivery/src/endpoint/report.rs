@@ -1,0 +1,22 @@
+//! How an endpoint is at this worker.
+
+use std::time::{Instant, SystemTime};
+
+use super::health::State;
+
+/// How an endpoint is at this worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointReport {
+    /// Its state.
+    pub state: State,
+    /// Since when it is in this state.
+    pub since: SystemTime,
+    /// Last error, for people; empty when there was none.
+    pub last_error: String,
+    /// Why its sink could not be started, while that is so.
+    pub refused: Option<String>,
+    /// Events that were matched and are not delivered.
+    pub undelivered: u64,
+    /// When the oldest of them came to the endpoint.
+    pub oldest: Option<Instant>,
+}

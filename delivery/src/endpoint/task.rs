@@ -1,0 +1,336 @@
+//! The task of an endpoint: moves deliveries from its queue through its lane to its sink, and answers back.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::MissedTickBehavior;
+use tracing::{error, info, warn};
+use twinroute_common::backoff::Backoff;
+use twinroute_common::route::Endpoint;
+
+use super::health::Health;
+use super::lane::{Lane, LanePolicy, Refusal, RefusalKind};
+use super::report::EndpointReport;
+use super::{EndpointContext, LeaseSet, Work};
+use crate::metrics::EndpointCounters;
+use crate::settlement::ItemRef;
+use crate::sink::{InFlight, Outcome, Reachability, Sink};
+
+/// Answers taken from the sink at a time.
+const ANSWERS_MAX: usize = 1_024;
+/// Messages taken from the queue at a time.
+const WORKS_MAX: usize = 64;
+/// How often numbers are reported and, while the fence is closed, whether it has opened.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+const FENCE_INTERVAL: Duration = Duration::from_millis(50);
+/// Without a sink nothing is handed over.
+const NO_SINK: InFlight = InFlight { events_max: 0, events_per_key_max: 0 };
+
+pub(super) struct Task {
+    endpoint: Endpoint,
+    context: EndpointContext,
+    works: mpsc::Receiver<Work>,
+    report: watch::Sender<EndpointReport>,
+    counters: EndpointCounters,
+    lane: Lane,
+    health: Health,
+    sink: Option<Sink>,
+    /// Why the sink could not be started.
+    refused: Option<String>,
+    /// When to try to start it again.
+    start_at: Option<Instant>,
+    start_backoff: Backoff,
+    settled: Vec<ItemRef>,
+}
+
+impl Task {
+    pub(super) fn new(
+        endpoint: Endpoint,
+        works: mpsc::Receiver<Work>,
+        context: EndpointContext,
+    ) -> (Self, watch::Receiver<EndpointReport>) {
+        let policy = lane_policy(&endpoint, &context);
+        let health = Health::new(&endpoint.name, SystemTime::now());
+        let (report, reports) = watch::channel(EndpointReport {
+            state: health.state,
+            since: health.since,
+            last_error: String::new(),
+            refused: None,
+            undelivered: 0,
+            oldest: None,
+        });
+        let task = Self {
+            counters: context.metrics.of(&endpoint.name),
+            lane: Lane::new(policy, NO_SINK),
+            start_backoff: Backoff::new(policy.backoff.initial, policy.backoff.max),
+            endpoint,
+            context,
+            works,
+            report,
+            health,
+            sink: None,
+            refused: None,
+            start_at: None,
+            settled: Vec::new(),
+        };
+        (task, reports)
+    }
+
+    /// Runs until all handles are gone; then discards what is not delivered.
+    pub(super) async fn run(mut self) {
+        let mut answers = Vec::new();
+        let mut works = Vec::new();
+        let mut tick = tokio::time::interval(REPORT_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.start_sink();
+        loop {
+            let wake_at = self.wake_at();
+            let (outcomes, reachability) = match &mut self.sink {
+                Some(sink) => (Some(&mut sink.outcomes), Some(&mut sink.reachability)),
+                None => (None, None),
+            };
+            tokio::select! {
+                biased;
+                // Answers make room at the sink and are the shortest way to an acknowledgement.
+                count = receive(outcomes, &mut answers) => match count {
+                    0 => self.sink_ended().await,
+                    _ => self.take_answers(&mut answers),
+                },
+                count = self.works.recv_many(&mut works, WORKS_MAX) => match count {
+                    0 => break,
+                    _ => for work in works.drain(..) {
+                        self.take(work).await;
+                    },
+                },
+                () = changed(reachability) => self.reachability_changed(),
+                _ = tick.tick() => self.report_numbers(),
+                () = until(wake_at) => {}
+            }
+            self.go_on().await;
+            self.give_notice().await;
+        }
+        self.discard().await;
+    }
+
+    async fn take(&mut self, work: Work) {
+        match work {
+            Work::Deliver(deliveries) => {
+                let now = now();
+                for delivery in deliveries {
+                    self.lane.push(delivery, now);
+                }
+            }
+            Work::Recall(leases, done) => self.recall(&leases, done).await,
+            Work::Change(endpoint) => self.change(*endpoint).await,
+        }
+    }
+
+    async fn recall(&mut self, leases: &LeaseSet, done: oneshot::Sender<()>) {
+        if self.lane.is_open(|lease| leases.contains(lease)) {
+            self.close_sink().await;
+            self.start_sink();
+        }
+        self.lane.forget(|lease| leases.contains(lease));
+        self.give_notice().await;
+        let _gone = done.send(());
+    }
+
+    async fn change(&mut self, endpoint: Endpoint) {
+        let same_destination = endpoint.destination == self.endpoint.destination;
+        self.endpoint = endpoint;
+        let policy = lane_policy(&self.endpoint, &self.context);
+        self.lane.set_policy(policy);
+        self.start_backoff = Backoff::new(policy.backoff.initial, policy.backoff.max);
+        if !same_destination {
+            info!(endpoint = %self.endpoint.name, undelivered = self.lane.len(), "endpoint has a new destination");
+            self.close_sink().await;
+            self.start_sink();
+        }
+    }
+
+    fn start_sink(&mut self) {
+        let now = now();
+        match (self.context.start_sink)(&self.endpoint) {
+            Ok(sink) => {
+                self.lane.restart(sink.in_flight, now, &mut self.settled);
+                self.sink = Some(sink);
+                self.refused = None;
+                self.start_at = None;
+            }
+            Err(error) => {
+                self.refused = Some(error.to_string());
+                self.start_at = Some(now + self.context.settings.blocked_retry());
+            }
+        }
+    }
+
+    /// Afterwards the old sink writes nothing more.
+    async fn close_sink(&mut self) {
+        let Some(sink) = self.sink.take() else { return };
+        let mut answers = sink.close(self.context.settings.close_timeout()).await;
+        self.take_answers(&mut answers);
+        self.lane.restart(NO_SINK, now(), &mut self.settled);
+    }
+
+    async fn sink_ended(&mut self) {
+        self.close_sink().await;
+        self.start_at = Some(now() + self.start_backoff.next());
+        warn!(endpoint = %self.endpoint.name, "the endpoint's sink has ended by itself; it is started again");
+    }
+
+    fn take_answers(&mut self, answers: &mut Vec<Outcome>) {
+        let now = now();
+        let settled_before = self.settled.len();
+        for outcome in answers.drain(..) {
+            if let Some(refusal) = self.lane.answer(outcome, now, &mut self.settled) {
+                self.refused(&refusal);
+            }
+        }
+        let delivered = self.settled.len() - settled_before;
+        if delivered > 0 {
+            self.counters.delivered.inc_by(delivered as u64);
+            self.start_backoff.reset();
+        }
+    }
+
+    fn refused(&mut self, refusal: &Refusal) {
+        let Refusal { delivery, error, kind } = refusal;
+        self.counters.retried.inc();
+        self.health.refused(error);
+        if *kind == RefusalKind::Blocks {
+            error!(
+                endpoint = %self.endpoint.name,
+                event_id = %delivery.event.id,
+                partition = delivery.item.partition,
+                code = error.code,
+                "an event is refused for good and blocks what is behind it: {}; it is tried again every {} s",
+                error.message,
+                self.context.settings.blocked_retry().as_secs(),
+            );
+        }
+    }
+
+    fn reachability_changed(&mut self) {
+        let Some(sink) = &mut self.sink else { return };
+        if *sink.reachability.borrow_and_update() == Reachability::Connected {
+            self.lane.reachable();
+        }
+    }
+
+    /// Hands over what may be handed over, and follows the state.
+    async fn go_on(&mut self) {
+        let now = now();
+        if self.start_at.is_some_and(|at| at <= now) {
+            self.start_sink();
+        }
+        if self.sink.is_some() && self.may_write(now) && !self.hand_over(now) {
+            self.sink_ended().await;
+        }
+        self.follow_state();
+    }
+
+    fn may_write(&self, now: Instant) -> bool {
+        self.lane.is_ready() && self.context.fence.may_write(now)
+    }
+
+    /// `false` when the sink takes nothing more, which is its end: the lane asks for no more than it has room for.
+    fn hand_over(&mut self, now: Instant) -> bool {
+        let Some(sink) = &self.sink else { return true };
+        while let Some(submission) = self.lane.next(now) {
+            if sink.submissions.try_send(submission).is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        let lane = self.sink.as_ref().and_then(|_| self.lane.wake_at());
+        let now = now();
+        let fence_closed = self.lane.is_ready() && !self.context.fence.may_write(now);
+        let fence = fence_closed.then(|| now + FENCE_INTERVAL);
+        lane.into_iter().chain(fence).chain(self.start_at).min()
+    }
+
+    fn follow_state(&mut self) {
+        let reachability = match &self.sink {
+            Some(sink) => sink.reachability.borrow().clone(),
+            None => Reachability::Connecting,
+        };
+        let before = self.health.state;
+        let refused = self.refused.as_deref();
+        self.health.see(&reachability, refused, self.lane.has_setbacks(), SystemTime::now());
+        if self.health.state != before || self.report.borrow().refused.as_deref() != refused {
+            self.report_numbers();
+        }
+    }
+
+    fn report_numbers(&mut self) {
+        let report = EndpointReport {
+            state: self.health.state,
+            since: self.health.since,
+            last_error: self.health.last_error.clone(),
+            refused: self.refused.clone(),
+            undelivered: self.lane.len() as u64,
+            oldest: self.lane.oldest(),
+        };
+        self.counters.show(&report, self.lane.blocked_partitions().len(), now());
+        self.report.send_replace(report);
+    }
+
+    async fn give_notice(&mut self) {
+        if !self.settled.is_empty() {
+            let _worker_ends = self.context.settled.send(std::mem::take(&mut self.settled)).await;
+        }
+    }
+
+    /// The endpoint is deleted, which its owner was told costs what it has not delivered.
+    async fn discard(mut self) {
+        self.close_sink().await;
+        let discarded = self.lane.drain();
+        if !discarded.is_empty() {
+            self.counters.discarded.inc_by(discarded.len() as u64);
+            warn!(endpoint = %self.endpoint.name, events = discarded.len(), "endpoint is deleted; its events are discarded");
+        }
+        self.settled.extend(discarded);
+        self.give_notice().await;
+        self.context.metrics.forget(&self.endpoint.name);
+    }
+}
+
+fn lane_policy(endpoint: &Endpoint, context: &EndpointContext) -> LanePolicy {
+    LanePolicy { backoff: endpoint.policy.backoff, blocked_retry: context.settings.blocked_retry() }
+}
+
+/// The clock of the runtime, so that tests can move it.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// The number of answers that came; 0 when the sink has ended; never, when there is none.
+async fn receive(outcomes: Option<&mut mpsc::Receiver<Outcome>>, answers: &mut Vec<Outcome>) -> usize {
+    match outcomes {
+        Some(outcomes) => outcomes.recv_many(answers, ANSWERS_MAX).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn changed(reachability: Option<&mut watch::Receiver<Reachability>>) {
+    if let Some(reachability) = reachability
+        && reachability.changed().await.is_ok()
+    {
+        return;
+    }
+    // A sink that has ended shows that by its outcomes.
+    std::future::pending().await
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,20 @@
+//! The delivery worker: takes changes from capture, and delivers them as CloudEvents to where routes say.
+//!
+//! The modules stand in the order in which an event goes through them.
+
+pub mod config;
+pub mod worker;
+
+pub mod routes;
+pub mod routing;
+
+pub mod stream;
+pub mod dispatch;
+pub mod endpoint;
+pub mod sink;
+pub mod settlement;
+
+pub mod metrics;
+
+#[cfg(test)]
+mod test_scene;

@@ -1,0 +1,39 @@
+//! Makes a [`SinkError`] say what it is about.
+
+use super::{SinkError, Verdict};
+
+impl SinkError {
+    /// The destination's answer to this very event: it counts as an attempt.
+    pub(crate) fn about_event(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            about_event: true,
+        }
+    }
+
+    /// The connection, the destination as a whole, or other events: it counts as no attempt.
+    pub(crate) fn about_connection(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            about_event: false,
+        }
+    }
+
+    /// An event that was not written because an earlier one failed.
+    pub(crate) fn behind_a_failure() -> Self {
+        let message = "an event before it failed, and nothing newer may overtake that one";
+        Self::about_connection("BEHIND_A_FAILURE", message)
+    }
+
+    /// The verdict that lets the event be tried again.
+    pub(crate) fn retryable(self) -> Verdict {
+        Verdict::Retryable(self)
+    }
+
+    /// The verdict that ends the event.
+    pub(crate) fn permanent(self) -> Verdict {
+        Verdict::Permanent(self)
+    }
+}

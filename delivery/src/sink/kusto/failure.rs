@@ -1,0 +1,114 @@
+//! Why Kusto or its storage did not take something. No answer of theirs is about a single event.
+
+use std::time::{Duration, SystemTime};
+
+use azure_core::error::ErrorKind;
+use jiff::fmt::rfc2822;
+use twinroute_common::causes::Causes;
+
+use crate::sink::SinkError;
+
+/// Why something was not taken.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    /// For the events that it concerns.
+    pub(super) error: SinkError,
+    /// How long the server wants to be left alone.
+    pub(super) retry_after: Option<Duration>,
+    /// HTTP status, when there was an answer.
+    pub(super) status: Option<u16>,
+}
+
+/// The names of the answers that say something; all may change.
+const TABLE: [(u16, &str); 9] = [
+    (400, "BAD_REQUEST"),
+    (401, "NOT_AUTHENTICATED"),
+    (403, "NOT_AUTHORIZED"),
+    (404, "NOT_FOUND"),
+    (408, "TIMEOUT"),
+    (409, "CONFLICT"),
+    (413, "CONTENT_TOO_LARGE"),
+    (429, "THROTTLED"),
+    (503, "SERVER_BUSY"),
+];
+
+impl Failure {
+    /// No answer.
+    pub(super) fn unreachable(what: &str, why: impl std::fmt::Display) -> Self {
+        let error = SinkError::about_connection("UNREACHABLE", format!("{what}: {why}"));
+        Self { error, retry_after: None, status: None }
+    }
+
+    /// An answer that cannot be understood or lacks something.
+    pub(super) fn unusable(what: &str, why: impl std::fmt::Display) -> Self {
+        let error = SinkError::about_connection("UNUSABLE_ANSWER", format!("{what}: {why}"));
+        Self { error, retry_after: None, status: None }
+    }
+
+    /// An answer with a status that means no.
+    pub(super) fn refused(what: &str, status: u16, why: &str, retry_after: Option<&str>) -> Self {
+        let known = TABLE.iter().find(|(known, _)| *known == status);
+        let code = known.map_or("SERVER_ERROR", |(_, code)| code);
+        let error = SinkError::about_connection(code, format!("{what}: status {status}: {why}"));
+        let retry_after = retry_after.and_then(|text| read_retry_after(text, SystemTime::now()));
+        Self { error, retry_after, status: Some(status) }
+    }
+
+    /// An error of Azure's storage clients.
+    pub(super) fn of_storage(what: &str, error: &azure_core::Error) -> Self {
+        match error.kind() {
+            ErrorKind::HttpResponse { status, error_code, raw_response } => {
+                let retry_after = raw_response.as_ref().and_then(|response| {
+                    let name = azure_core::http::headers::RETRY_AFTER;
+                    response.headers().get_optional_string(&name)
+                });
+                let why = error_code.as_deref().unwrap_or("no reason given");
+                Self::refused(what, u16::from(*status), why, retry_after.as_deref())
+            }
+            _ => Self::unreachable(what, Causes(error)),
+        }
+    }
+
+    /// Whether a server has answered.
+    pub(super) fn was_answered(&self) -> bool {
+        self.status.is_some()
+    }
+}
+
+impl From<SinkError> for Failure {
+    fn from(error: SinkError) -> Self {
+        Self { error, retry_after: None, status: None }
+    }
+}
+
+/// Seconds, or a date (RFC 9110, section 10.2.3).
+fn read_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok()?;
+    SystemTime::from(date).duration_since(now).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_a_name_and_none_is_about_the_event() {
+        for (status, code) in TABLE.into_iter().chain([(500, "SERVER_ERROR")]) {
+            let failure = Failure::refused("put blob", status, "why", None);
+            assert_eq!(failure.error.code, code);
+            assert!(!failure.error.about_event);
+            assert_eq!(failure.status, Some(status));
+        }
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_445_412_470);
+        assert_eq!(read_retry_after("7", now), Some(Duration::from_secs(7)));
+        assert_eq!(read_retry_after("Wed, 21 Oct 2015 07:28:00 GMT", now), Some(Duration::from_secs(10)));
+        assert_eq!(read_retry_after("soon", now), None);
+    }
+}

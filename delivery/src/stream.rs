@@ -1,0 +1,125 @@
+//! The consumer side of the capture stream: connect, follow one session after the other, leave in order.
+
+mod connect;
+mod error;
+mod fence;
+mod frames;
+mod leases;
+mod outbox;
+mod recall;
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use twinroute_common::causes::Causes;
+use twinroute_common::grpc::ClientSettings;
+use twinroute_common::health::Condition;
+use twinroute_common::outage::Outage;
+
+pub use error::StreamError;
+pub use fence::Fence;
+
+use self::connect::connect;
+use self::recall::recall_all;
+use self::session::Session;
+use crate::config::StreamSettings;
+use crate::metrics::StreamMetrics;
+use crate::routing::CurrentRouting;
+use crate::settlement::ItemRef;
+
+/// What the stream needs from the rest of the worker.
+#[derive(Debug)]
+pub struct StreamContext {
+    /// How capture is reached.
+    pub capture: ClientSettings,
+    /// What is taken, and how much of it.
+    pub settings: StreamSettings,
+    /// Name of this worker.
+    pub worker_id: String,
+    /// CloudEvents `source`.
+    pub source: String,
+    /// The routing in force.
+    pub routing: Arc<CurrentRouting>,
+    /// Says whether sinks may be written to.
+    pub fence: Arc<Fence>,
+    /// What the endpoints have settled.
+    pub settled: mpsc::Receiver<Vec<ItemRef>>,
+    /// Readiness: the stream is open.
+    pub condition: Condition,
+    /// Why partitions are blocked by poison, for people; `None` when none is.
+    pub poison: watch::Sender<Option<String>>,
+    /// Numbers.
+    pub metrics: StreamMetrics,
+    /// Cancelled when the worker is to leave.
+    pub drain: CancellationToken,
+    /// How long leaving may take.
+    pub drain_timeout: Duration,
+}
+
+/// Follows the stream until the worker is told to leave and everything is settled or given back.
+///
+/// # Errors
+/// Only what makes it wrong to come back: another worker has taken this one's name.
+pub async fn run(mut context: StreamContext) -> Result<(), StreamError> {
+    let mut outage = Outage::new("follow the capture stream", context.capture.addresses.clone());
+    let mut backoff = context.settings.backoff();
+    let drain = context.drain.clone();
+    if !first_routing(&context).await {
+        return Ok(());
+    }
+    loop {
+        let started = Instant::now();
+        match follow(&mut context, &mut outage).await {
+            Ok(()) => return Ok(()),
+            Err(error @ StreamError::Replaced { .. }) => return Err(error),
+            Err(error) => {
+                let reason = Causes(&error).to_string();
+                outage.failed(&reason);
+                context.condition.failing(reason);
+            }
+        }
+        if started.elapsed() > backoff_reset(&context) {
+            backoff.reset();
+        }
+        tokio::select! {
+            biased;
+            () = drain.cancelled() => return Ok(()),
+            () = tokio::time::sleep(backoff.next()) => {}
+        }
+    }
+}
+
+/// A session that lasted so long was a good one.
+fn backoff_reset(context: &StreamContext) -> Duration {
+    Duration::from_millis(context.settings.reconnect_max_ms)
+}
+
+/// Without a route table every event would look as if nobody wanted it. `false` when the worker leaves before there is one.
+async fn first_routing(context: &StreamContext) -> bool {
+    context.condition.failing("waiting for the first route table");
+    let mut versions = context.routing.versions();
+    tokio::select! {
+        biased;
+        () = context.drain.cancelled() => false,
+        found = versions.wait_for(|version| *version > 0) => found.is_ok(),
+    }
+}
+
+/// Follows one stream. Afterwards no sink writes anything of it.
+async fn follow(context: &mut StreamContext, outage: &mut Outage) -> Result<(), StreamError> {
+    let connected = tokio::select! {
+        biased;
+        () = context.drain.cancelled() => return Ok(()),
+        connected = connect(&context.capture, &context.settings, &context.worker_id) => connected?,
+    };
+    outage.works();
+    context.condition.ok();
+    let end = Session::new(context, connected).run().await;
+    context.fence.close();
+    recall_all(&context.routing, &mut context.settled).await;
+    end
+}

@@ -1,0 +1,145 @@
+//! A delivery worker: routes, endpoints and the capture stream, put together.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+use twinroute_common::health::Liveness;
+use twinroute_common::route::{Destination, Endpoint};
+use twinroute_common::service::Context;
+
+use crate::config::DeliverySettings;
+use crate::endpoint::{EndpointContext, StartSink};
+use crate::metrics::{EndpointMetrics, StreamMetrics};
+use crate::routes::cache::{Cache, CacheKeyError};
+use crate::routes::{self, Registry, RoutesContext};
+use crate::routing::CurrentRouting;
+use crate::sink::{SinkContext, kafka, kusto, mqtt};
+use crate::stream::{self, Fence, StreamContext, StreamError};
+
+/// Notices of settled items between the endpoints and the stream. Each holds many; an endpoint waits when there is no room.
+const NOTICES_MAX: usize = 1_024;
+/// Part of the grace period for settling. The rest is for closing sinks.
+const SETTLING: (u32, u32) = (3, 4);
+
+/// Why a worker ended.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The stream must not be followed any more.
+    #[error("the worker gives up")]
+    Stream(#[from] StreamError),
+    /// The key of the kept route table can't be used.
+    #[error("the kept route table")]
+    CacheKey(#[from] CacheKeyError),
+    /// The key's reference leads nowhere.
+    #[error("routes.cache_key")]
+    CacheSecret(#[from] twinroute_common::secret::SecretError),
+}
+
+/// Runs a worker until it is told to leave.
+///
+/// # Errors
+/// When it can't start, or must not go on.
+pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> {
+    let settings = Arc::clone(&context.settings);
+    let worker_id = settings.worker.id_or_new();
+    info!(worker_id, "delivery worker");
+    let (stream_metrics, endpoint_metrics) = {
+        let mut registry = context.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        (StreamMetrics::new(&mut registry), EndpointMetrics::new(&mut registry))
+    };
+    let stream_condition = context.health.condition("capture stream");
+    let routes_condition = context.health.condition("route table");
+    let cache = cache(&settings)?;
+    let routing = CurrentRouting::none();
+    let fence = Arc::new(Fence::closed());
+    let (settled, settled_notices) = mpsc::channel(NOTICES_MAX);
+    let (poison, poison_reports) = watch::channel(None);
+    let tasks = TaskTracker::new();
+    let endpoints = EndpointContext {
+        fence: Arc::clone(&fence),
+        settled: settled.clone(),
+        start_sink: start_sink(&settings, &worker_id),
+        settings: settings.endpoint.clone(),
+        credit_events_max: settings.stream.credit_events_max,
+        metrics: endpoint_metrics,
+        tasks: tasks.clone(),
+    };
+    let stop = CancellationToken::new();
+    let following_routes = tokio::spawn(routes::run(RoutesContext {
+        routes_api: settings.routes_api.clone(),
+        settings: settings.routes.clone(),
+        worker_id: worker_id.clone(),
+        registry: Registry::new(Arc::clone(&routing), endpoints, stream_metrics.route_table_version.clone()),
+        cache,
+        poison: poison_reports,
+        condition: routes_condition,
+        stop: stop.clone(),
+    }));
+    let (part, whole) = SETTLING;
+    let following_capture = stream::run(StreamContext {
+        capture: settings.capture.clone(),
+        settings: settings.stream.clone(),
+        worker_id,
+        source: settings.worker.source.clone(),
+        routing: Arc::clone(&routing),
+        fence,
+        settled: settled_notices,
+        condition: stream_condition,
+        poison,
+        metrics: stream_metrics,
+        drain: context.shutdown.clone(),
+        drain_timeout: context.grace * part / whole,
+    });
+    let end = alive(&context.health.liveness(), following_capture).await;
+
+    // Nothing is left to settle: with their handles the endpoints end, and their sinks are closed.
+    stop.cancel();
+    if following_routes.await.is_err() {
+        warn!("the part that follows routes-api has failed");
+    }
+    routing.clear();
+    drop(settled);
+    tasks.close();
+    let _part = context.drain.part("sinks");
+    tasks.wait().await;
+    end.map_err(Into::into)
+}
+
+fn cache(settings: &DeliverySettings) -> Result<Option<Arc<Cache>>, WorkerError> {
+    let file = &settings.routes.cache_file;
+    if file.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let key = settings.secrets.resolve(&settings.routes.cache_key)?;
+    Ok(Some(Arc::new(Cache::new(file.clone(), &key)?)))
+}
+
+fn start_sink(settings: &DeliverySettings, worker_id: &str) -> StartSink {
+    let context = SinkContext {
+        worker_id: worker_id.to_owned(),
+        limits: Arc::new(settings.sink.clone()),
+        secrets: Arc::new(settings.secrets.clone()),
+    };
+    Arc::new(move |Endpoint { name, destination, .. }| match destination {
+        Destination::Kafka(options) => kafka::start(name, options, context.clone()),
+        Destination::Mqtt(options) => mqtt::start(name, options, context.clone()),
+        Destination::Kusto(options) => kusto::start(name, options, context.clone()),
+    })
+}
+
+/// Gives signs of life while the work goes on in the same task.
+async fn alive<T>(liveness: &Liveness, work: impl Future<Output = T>) -> T {
+    let mut beat = tokio::time::interval(liveness.interval().max(Duration::from_millis(1)));
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            _ = beat.tick() => liveness.beat(),
+            end = &mut work => return end,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Endpoints and routes as the API shows them: secrets redacted, with what the server knows of them.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use twinroute_common::route::{Endpoint, EventRoute};
+use twinroute_proto::routes::v1 as proto;
+
+use crate::catalog::{Entry, Origin};
+use crate::decide::redact;
+use crate::workers::{EndpointSummary, RouteSummary};
+
+/// An endpoint, and what the workers say of it.
+#[must_use]
+pub fn endpoint(entry: &Entry<Endpoint>, summary: EndpointSummary) -> proto::Endpoint {
+    let mut shown = proto::Endpoint::from(&entry.resource);
+    redact(&mut shown);
+    shown.state = Some(proto::EndpointState {
+        health: summary.health.into(),
+        last_error: summary.last_error,
+        since: summary.since.map(time),
+        backlog_events: summary.backlog_events,
+        backlog_bytes: summary.backlog_bytes,
+        backlog_age: summary.backlog_age.and_then(duration),
+        workers: summary.workers,
+    });
+    shown.etag = entry.etag();
+    shown.file_managed = matches!(entry.origin, Origin::File(_));
+    shown.create_time = Some(time(entry.create_time));
+    shown.update_time = Some(time(entry.update_time));
+    shown
+}
+
+/// A route, and what the workers say of it.
+#[must_use]
+pub fn route(entry: &Entry<EventRoute>, summary: RouteSummary) -> proto::EventRoute {
+    let mut shown = proto::EventRoute::from(&entry.resource);
+    shown.state = Some(proto::EventRouteState {
+        workers_applied: summary.workers_applied,
+        workers_connected: summary.workers_connected,
+        last_error: summary.last_error,
+    });
+    shown.etag = entry.etag();
+    shown.file_managed = matches!(entry.origin, Origin::File(_));
+    shown.create_time = Some(time(entry.create_time));
+    shown.update_time = Some(time(entry.update_time));
+    shown
+}
+
+fn time(time: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() }
+}
+
+fn duration(duration: Duration) -> Option<prost_types::Duration> {
+    duration.try_into().ok()
+}

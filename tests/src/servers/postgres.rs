@@ -1,0 +1,217 @@
+//! PostgreSQL 17 with AGE, run inside the Debian tree that `tests/install/postgres.sh` makes.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use tokio_postgres::{Client, NoTls};
+
+use super::{START_DEADLINE, STOP_DEADLINE};
+use crate::{
+    checkout, ports,
+    process::{Process, Signal},
+};
+
+/// Enters the tree with mounts that end with the command; the data folder is its `/mnt`.
+const CHROOT: &str = include_str!("postgres/chroot.sh");
+
+/// What the servers run with beside the port. Slots and walsenders: enough for tests side by side.
+const SETTINGS: [&str; 10] = [
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    "shared_preload_libraries=age",
+    "wal_level=logical",
+    "max_replication_slots=20",
+    "max_wal_senders=20",
+    "max_prepared_transactions=0",
+    "max_connections=200",
+    "fsync=on",
+    "log_line_prefix=%m [%p] %d ",
+];
+
+/// How long opening a connection may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How a running server is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Sessions are cut, all is written: SIGINT.
+    Fast,
+    /// Everything ends at once, and the next start recovers from the WAL: SIGQUIT.
+    Immediate,
+}
+
+/// A PostgreSQL server with one superuser, `postgres`, who needs no password.
+#[derive(Debug)]
+pub struct Postgres {
+    process: Process,
+    tree: PathBuf,
+    dir: PathBuf,
+    port: u16,
+}
+
+impl Postgres {
+    /// Starts a server with its data and log in `dir`, which is created when missing. Every
+    /// database that is made on it has AGE.
+    ///
+    /// # Errors
+    /// When PostgreSQL is not installed or does not start.
+    pub async fn start(dir: &Path) -> Result<Self> {
+        let tree = checkout::installed("pg17")?;
+        let dir = checkout::create(dir)?;
+        let fresh = !dir.join("data").exists();
+        if fresh {
+            initialise(&tree, &dir)?;
+        }
+        let port = ports::free()?;
+        let process = launch(&tree, &dir, port)?;
+        let mut server = Self { process, tree, dir, port };
+        server.until_ready().await?;
+        if fresh {
+            for database in ["template1", "postgres"] {
+                let client = server.connect(database).await?;
+                client.batch_execute("CREATE EXTENSION age").await?;
+            }
+        }
+        Ok(server)
+    }
+
+    /// The URL of one of its databases, as the superuser.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgresql://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Its port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The postmaster.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// A connection to one of its databases, served by a task of the current runtime.
+    ///
+    /// # Errors
+    /// When the server refuses or does not answer.
+    pub async fn connect(&self, database: &str) -> Result<Client> {
+        connect(&self.url(database)).await
+    }
+
+    /// Makes a database with AGE in it; gives back its URL.
+    ///
+    /// # Errors
+    /// When there is one of this name already.
+    pub async fn create_database(&self, name: &str) -> Result<String> {
+        let client = self.connect("postgres").await?;
+        let quoted = name.replace('"', "\"\"");
+        client.batch_execute(&format!("CREATE DATABASE \"{quoted}\"")).await?;
+        Ok(self.url(name))
+    }
+
+    /// Stops the server; [`Self::start_again`] starts it on the same data and port.
+    ///
+    /// # Errors
+    /// When it does not stop.
+    pub async fn stop(&mut self, how: Shutdown) -> Result<()> {
+        let signal = match how {
+            Shutdown::Fast => Signal::INT,
+            Shutdown::Immediate => Signal::QUIT,
+        };
+        self.process.stop(signal, STOP_DEADLINE).await?;
+        Ok(())
+    }
+
+    /// Kills (-9) the postmaster and every backend.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.process.kill().await
+    }
+
+    /// Starts the stopped or killed server on the same data and port.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start_again(&mut self) -> Result<()> {
+        self.process = launch(&self.tree, &self.dir, self.port)?;
+        self.until_ready().await
+    }
+
+    /// Stops the server and starts it on the same data and port.
+    ///
+    /// # Errors
+    /// When it does not stop or start.
+    pub async fn restart(&mut self, how: Shutdown) -> Result<()> {
+        self.stop(how).await?;
+        self.start_again().await
+    }
+
+    /// A program of the tree, such as `pg_recvlogical` or `psql`, to be given its arguments. What
+    /// it finds in `/mnt` is the server's folder.
+    #[must_use]
+    pub fn tool(&self, program: &str) -> Command {
+        in_tree(&self.tree, &self.dir, program)
+    }
+
+    /// Lets the server outlive us; gives back the postmaster's process id.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn detach(self) -> Result<i32> {
+        self.process.detach()
+    }
+
+    async fn until_ready(&mut self) -> Result<()> {
+        let url = self.url("postgres");
+        self.process.until_ready(START_DEADLINE, async || connect(&url).await.map(drop)).await
+    }
+}
+
+/// A connection to `url` without TLS, served by a task of the current runtime.
+///
+/// # Errors
+/// When the server refuses or does not answer within ten seconds.
+pub async fn connect(url: &str) -> Result<Client> {
+    let connecting = tokio_postgres::connect(url, NoTls);
+    let (client, connection) = tokio::time::timeout(CONNECT_DEADLINE, connecting)
+        .await
+        .context("PostgreSQL does not answer")?
+        .context("PostgreSQL refuses the connection")?;
+    // Its error reaches whoever uses the client.
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+fn initialise(tree: &Path, dir: &Path) -> Result<()> {
+    let output = in_tree(tree, dir, "initdb")
+        .args(["--pgdata=/mnt/data", "--username=postgres", "--auth=trust"])
+        .args(["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"])
+        .output()
+        .context("cannot run initdb")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "initdb fails: {said}");
+    Ok(())
+}
+
+fn launch(tree: &Path, dir: &Path, port: u16) -> Result<Process> {
+    let mut command = in_tree(tree, dir, "postgres");
+    command.args(["-D", "/mnt/data", "-c", &format!("port={port}")]);
+    for setting in SETTINGS {
+        command.args(["-c", setting]);
+    }
+    Process::start("PostgreSQL", command, &dir.join("log"))
+}
+
+fn in_tree(tree: &Path, dir: &Path, program: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", CHROOT, "chroot"]).arg(tree).arg(dir).arg(program);
+    command
+}
