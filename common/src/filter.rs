@@ -60,7 +60,8 @@ impl Filter {
     pub fn parse(text: &str) -> Result<Self, Vec<Diagnostic>> {
         let characters = text.chars().count();
         if characters > CHARACTERS_MAX {
-            let message = format!("the filter has {characters} characters; at most {CHARACTERS_MAX} are allowed");
+            let message =
+                format!("the filter has {characters} characters; at most {CHARACTERS_MAX} are allowed");
             return Err(vec![diagnose(text, text, message, "")]);
         }
         let expression = text.trim_matches(is_blank);
@@ -72,7 +73,9 @@ impl Filter {
                 return Err(vec![diagnose(text, expression, message, "true")]);
             }
             _ => {
-                let message = format!("`{expression}` is no filter that this version knows; it knows `true` and `false`");
+                let message = format!(
+                    "`{expression}` is no filter that this version knows; it knows `true` and `false`"
+                );
                 return Err(vec![diagnose(text, expression, message, "")]);
             }
         };
@@ -99,11 +102,7 @@ fn is_blank(character: char) -> bool {
 
 /// A diagnostic about `part`, which must be a slice of `text`; an empty part stands at the end of the text.
 fn diagnose(text: &str, part: &str, message: String, suggestion: &str) -> Diagnostic {
-    let start = if part.is_empty() {
-        text.len()
-    } else {
-        text.find(part).unwrap_or(0)
-    };
+    let start = if part.is_empty() { text.len() } else { text.find(part).unwrap_or(0) };
     let before = text.get(..start).unwrap_or_default();
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     Diagnostic {

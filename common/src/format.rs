@@ -26,9 +26,7 @@ impl EventFormat {
     /// The format of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::EventNotification, Self::DataHistory]
-            .into_iter()
-            .find(|format| format.name() == name)
+        [Self::EventNotification, Self::DataHistory].into_iter().find(|format| format.name() == name)
     }
 }
 
@@ -61,9 +59,7 @@ impl TypeMappings {
     /// CloudEvents `type` of events of this default type.
     #[must_use]
     pub fn emitted(&self, event_type: EventType) -> Arc<str> {
-        self.emitted
-            .get(event_type as usize)
-            .map_or_else(|| event_type.name().into(), Arc::clone)
+        self.emitted.get(event_type as usize).map_or_else(|| event_type.name().into(), Arc::clone)
     }
 
     /// The types whose emitted name is not the default one, with that name.

@@ -78,7 +78,8 @@ impl CompiledTable {
         let change = renderer.open(event)?;
         let render = |rendering: &Rendering| change.render(rendering.format, &rendering.types);
         let selected = |selection: &Selection, rendered: &CloudEvent| {
-            let candidate = Candidate { event: rendered, old: event.old.as_deref(), new: event.new.as_deref() };
+            let candidate =
+                Candidate { event: rendered, old: event.old.as_deref(), new: event.new.as_deref() };
             selection.filters.iter().any(|filter| filter.verdict(&candidate) == Verdict::True)
         };
         Ok(self.gather(render, selected))
@@ -126,7 +127,9 @@ impl CompiledTable {
         index: usize,
         render: &impl Fn(&Rendering) -> Vec<CloudEvent>,
     ) -> &'a [Arc<CloudEvent>] {
-        let (Some(slot), Some(rendering)) = (rendered.get_mut(index), self.renderings.get(index)) else { return &[] };
+        let (Some(slot), Some(rendering)) = (rendered.get_mut(index), self.renderings.get(index)) else {
+            return &[];
+        };
         slot.get_or_insert_with(|| render(rendering).into_iter().map(Arc::new).collect())
     }
 }
@@ -160,3 +163,6 @@ fn select(selections: &mut Vec<Selection>, rendering: usize, filter: Filter, not
         None => selections.push(Selection { rendering, filters: vec![filter], notify_gaps }),
     }
 }
+
+#[cfg(test)]
+mod tests;

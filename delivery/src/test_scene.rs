@@ -29,7 +29,7 @@ pub(crate) struct FarEnd {
     pub(crate) topic: String,
     pub(crate) submissions: mpsc::Receiver<Submission>,
     pub(crate) outcomes: mpsc::Sender<Outcome>,
-    pub(crate) reachability: watch::Sender<Reachability>,
+    _reachability: watch::Sender<Reachability>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -124,7 +124,7 @@ fn sink(endpoint: &Endpoint) -> (Sink, FarEnd) {
     };
     let Destination::Mqtt(MqttOptions { topic, .. }) = &endpoint.destination else { unreachable!() };
     let topic = topic.clone();
-    (sink, FarEnd { topic, submissions: submissions_receiver, outcomes, reachability, stop })
+    (sink, FarEnd { topic, submissions: submissions_receiver, outcomes, _reachability: reachability, stop })
 }
 
 /// An endpoint with a topic.

@@ -6,7 +6,8 @@ CREATE TABLE twinroute_routes.version (
     version bigint  NOT NULL
 );
 COMMENT ON TABLE twinroute_routes.version IS 'Version of the route table; its row is locked by whoever changes anything.';
-INSERT INTO twinroute_routes.version (version) VALUES (0);
+-- Never 0, which is how a worker says that it has no table.
+INSERT INTO twinroute_routes.version (version) VALUES ((extract(epoch FROM clock_timestamp()) * 1000)::bigint);
 
 CREATE TABLE twinroute_routes.endpoint (
     name        text        PRIMARY KEY,

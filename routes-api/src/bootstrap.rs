@@ -41,7 +41,11 @@ pub fn load(path: &Path) -> Result<FileResources, Vec<Mistake>> {
     parse(file, &text, &|name| std::env::var(name).ok())
 }
 
-fn parse(file: Arc<PathBuf>, text: &str, environment: Environment<'_>) -> Result<FileResources, Vec<Mistake>> {
+fn parse(
+    file: Arc<PathBuf>,
+    text: &str,
+    environment: Environment<'_>,
+) -> Result<FileResources, Vec<Mistake>> {
     let document = yaml::parse(text)
         .map_err(|problem| vec![Mistake { file: Arc::clone(&file), line: 0, message: problem.message }])?;
     let mut mistakes = Vec::new();

@@ -113,7 +113,9 @@ impl Catalog {
         let mut catalog = self.clone();
         catalog.version = moment.version;
         match write {
-            Write::PutEndpoint(endpoint) => put(&mut catalog.endpoints, endpoint.name.clone(), endpoint, moment),
+            Write::PutEndpoint(endpoint) => {
+                put(&mut catalog.endpoints, endpoint.name.clone(), endpoint, moment)
+            }
             Write::DeleteEndpoint(name) => drop(catalog.endpoints.remove(&name)),
             Write::PutRoute(route) => put(&mut catalog.routes, route.name.clone(), route, moment),
             Write::DeleteRoute(name) => drop(catalog.routes.remove(&name)),
@@ -145,7 +147,12 @@ fn overlay<T: Clone>(
     }));
 }
 
-fn put<T>(entries: &mut BTreeMap<String, Entry<T>>, name: String, resource: T, Moment { version, time }: Moment) {
+fn put<T>(
+    entries: &mut BTreeMap<String, Entry<T>>,
+    name: String,
+    resource: T,
+    Moment { version, time }: Moment,
+) {
     let create_time = entries.get(&name).map_or(time, |present| present.create_time);
     entries.insert(name, Entry { resource, version, create_time, update_time: time, origin: Origin::Stored });
 }

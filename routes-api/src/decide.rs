@@ -46,3 +46,6 @@ fn creatable<T>(
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,7 +44,11 @@ impl Metrics {
             "Endpoints and routes that workers refuse, over all workers",
             metrics.rejected_resources.clone(),
         );
-        registry.register("endpoints", "Endpoints, those of the bootstrap file included", metrics.endpoints.clone());
+        registry.register(
+            "endpoints",
+            "Endpoints, those of the bootstrap file included",
+            metrics.endpoints.clone(),
+        );
         registry.register("event_routes", "Event routes, likewise", metrics.event_routes.clone());
         metrics
     }

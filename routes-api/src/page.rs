@@ -13,7 +13,16 @@ const SIZE_DEFAULT: usize = 100;
 /// Most entries of a page.
 const SIZE_MAX: usize = 1_000;
 
-/// One page, and the token of the next one; empty on the last.
+/// One page of a list.
+#[derive(Clone, Debug)]
+pub struct Page<'e, T> {
+    /// Its entries, by name.
+    pub entries: Vec<(&'e String, &'e T)>,
+    /// Token of the next page; empty on the last.
+    pub next_token: String,
+}
+
+/// The page that a token leads to; the first one when it is empty.
 ///
 /// # Errors
 /// When the token is not one that was given out for this kind of list.
@@ -22,7 +31,7 @@ pub fn page<'e, T>(
     kind: Kind,
     size: u32,
     token: &str,
-) -> Result<(Vec<(&'e String, &'e T)>, String), Refusal> {
+) -> Result<Page<'e, T>, Refusal> {
     let size = match usize::try_from(size).unwrap_or(SIZE_MAX) {
         0 => SIZE_DEFAULT,
         size => size.min(SIZE_MAX),
@@ -32,20 +41,23 @@ pub fn page<'e, T>(
         token => Bound::Excluded(last_name(kind, token)?),
     };
     let mut rest = entries.range((after, Bound::Unbounded));
-    let shown: Vec<_> = rest.by_ref().take(size).collect();
-    let next = match (rest.next(), shown.last()) {
+    let entries: Vec<_> = rest.by_ref().take(size).collect();
+    let next_token = match (rest.next(), entries.last()) {
         (Some(_), Some((last, _))) => URL_SAFE_NO_PAD.encode(format!("{kind}\0{last}")),
         _ => String::new(),
     };
-    Ok((shown, next))
+    Ok(Page { entries, next_token })
 }
 
 fn last_name(kind: Kind, token: &str) -> Result<String, Refusal> {
     let text = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let name = text.as_deref().and_then(|text| text.split_once('\0')).filter(|(of, _)| *of == kind.to_string());
+    let name =
+        text.as_deref().and_then(|text| text.split_once('\0')).filter(|(of, _)| *of == kind.to_string());
     match name {
         Some((_, name)) => Ok(name.to_owned()),
-        None => Err(Refusal::field("page_token", "is not a next_page_token of this list; begin anew without one")),
+        None => {
+            Err(Refusal::field("page_token", "is not a next_page_token of this list; begin anew without one"))
+        }
     }
 }
 
@@ -58,22 +70,22 @@ mod tests {
         let entries: BTreeMap<String, u8> = ["a", "b", "c", "d", "e"].map(|name| (name.to_owned(), 0)).into();
         let (mut seen, mut token) = (Vec::new(), String::new());
         loop {
-            let (shown, next) = page(&entries, Kind::Endpoint, 2, &token).unwrap();
-            seen.push(shown.iter().map(|(name, _)| name.as_str()).collect::<String>());
-            if next.is_empty() {
+            let shown = page(&entries, Kind::Endpoint, 2, &token).unwrap();
+            seen.push(shown.entries.iter().map(|(name, _)| name.as_str()).collect::<String>());
+            if shown.next_token.is_empty() {
                 break;
             }
-            token = next;
+            token = shown.next_token;
         }
         assert_eq!(seen, ["ab", "cd", "e"]);
         let exact = page(&entries, Kind::Endpoint, 5, "").unwrap();
-        assert_eq!(exact.1, "");
+        assert_eq!(exact.next_token, "");
     }
 
     #[test]
     fn foreign_tokens_are_refused() {
         let entries: BTreeMap<String, u8> = ["a", "b"].map(|name| (name.to_owned(), 0)).into();
-        let (_, routes_token) = page(&entries, Kind::EventRoute, 1, "").unwrap();
+        let routes_token = page(&entries, Kind::EventRoute, 1, "").unwrap().next_token;
         for token in ["x", "////", &routes_token] {
             assert!(page(&entries, Kind::Endpoint, 1, token).is_err(), "{token}");
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tokio_util::task::TaskTracker;
+use tracing::info;
 use twinroute_common::grpc::{GrpcServer, ServeError};
 use twinroute_common::listen::ListenError;
 use twinroute_common::service::Context;
@@ -22,8 +23,8 @@ use crate::store::{StoreParts, StoreTask};
 use crate::watch::Watching;
 use crate::workers::Workers;
 
-/// How long calls may go on after shutdown began: each has the database's deadline, and streams end at once.
-const LAST_CALLS: Duration = Duration::from_secs(10);
+/// How long clients have to close their connections after the last call was answered: an open one is not waited for.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// Why routes-api could not run.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +80,7 @@ pub async fn run(context: Context<RoutesApiSettings>) -> Result<(), RunError> {
         stop: shutdown.clone(),
     };
     let gauges = tokio::spawn(follow(store.watch(), metrics.clone()));
+    let calls = TaskTracker::new();
     let grpc = RoutesGrpc {
         store,
         workers,
@@ -87,6 +89,7 @@ pub async fn run(context: Context<RoutesApiSettings>) -> Result<(), RunError> {
         trial: settings.trial.clone(),
         watching,
         metrics,
+        calls: calls.clone(),
     };
     let server = GrpcServer::bind("grpc.listen", &settings.grpc).await?;
     info!(address = %server.address(), "serving gRPC");
@@ -97,7 +100,7 @@ pub async fn run(context: Context<RoutesApiSettings>) -> Result<(), RunError> {
     let part = drain.part("gRPC calls");
     let served = tokio::select! {
         served = server => served,
-        () = last_calls(&shutdown) => Ok(warn!("some gRPC calls were cut off")),
+        () = last_calls(&shutdown, &calls) => Ok(()),
     };
     drop(part);
     store_stop.cancel();
@@ -107,9 +110,12 @@ pub async fn run(context: Context<RoutesApiSettings>) -> Result<(), RunError> {
     Ok(served?)
 }
 
-async fn last_calls(shutdown: &CancellationToken) {
+/// Ends when the calls in hand were answered; the database's deadline bounds each of them.
+async fn last_calls(shutdown: &CancellationToken, calls: &TaskTracker) {
     shutdown.cancelled().await;
-    tokio::time::sleep(LAST_CALLS).await;
+    calls.close();
+    calls.wait().await;
+    tokio::time::sleep(LAST_ANSWERS).await;
 }
 
 /// Keeps the gauges of the catalog.

@@ -8,6 +8,7 @@ use std::pin::Pin;
 
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::TaskTracker;
 use tonic::{Code, Request, Response, Status, Streaming};
 use twinroute_proto::routes::v1 as proto;
 use twinroute_proto::routes::v1::routes_service_server::RoutesService;
@@ -36,15 +37,18 @@ pub struct RoutesGrpc {
     pub watching: Watching,
     /// Metrics.
     pub metrics: Metrics,
+    /// Calls in hand, streams aside.
+    pub calls: TaskTracker,
 }
 
 impl RoutesGrpc {
-    /// Counts the answer.
+    /// Counts the answer, and the call while it is in hand.
     async fn counted<T>(
         &self,
         method: &'static str,
         work: impl Future<Output = Result<T, Status>>,
     ) -> Result<Response<T>, Status> {
+        let _call = self.calls.token();
         let answer = work.await;
         self.metrics.answered(method, answer.as_ref().map_or_else(Status::code, |_| Code::Ok));
         answer.map(Response::new)

@@ -44,7 +44,10 @@ impl std::fmt::Debug for Request {
 }
 
 impl Store {
-    pub(crate) fn new(requests: mpsc::Sender<Request>, catalog: watch::Receiver<Option<Arc<Catalog>>>) -> Self {
+    pub(crate) fn new(
+        requests: mpsc::Sender<Request>,
+        catalog: watch::Receiver<Option<Arc<Catalog>>>,
+    ) -> Self {
         Self { requests, catalog }
     }
 

@@ -23,7 +23,11 @@ pub fn try_routes(
     settings: &TrialSettings,
 ) -> Result<Vec<proto::RouteTrial>, Refusal> {
     if changes.len() > settings.changes_max {
-        let reason = format!("has {} changes; at most {} are allowed (trial.changes_max)", changes.len(), settings.changes_max);
+        let reason = format!(
+            "has {} changes; at most {} are allowed (trial.changes_max)",
+            changes.len(),
+            settings.changes_max
+        );
         return Err(Refusal::field("changes", reason));
     }
     let renderer = Renderer::new(&settings.source, "0");
@@ -71,7 +75,8 @@ fn try_route(
         }
     };
     let rendered = renderer.render(event, route.format, &route.types);
-    let rendered = rendered.map_err(|error| Refusal::field(format!("changes[{change_index}]"), error.to_string()))?;
+    let rendered =
+        rendered.map_err(|error| Refusal::field(format!("changes[{change_index}]"), error.to_string()))?;
     if rendered.is_empty() {
         let explanation = format!("{} has no event for this change", route.format.name());
         return Ok(trial(Vec::new(), explanation));
@@ -81,7 +86,9 @@ fn try_route(
     for rendered in &rendered {
         let candidate = Candidate { event: rendered, old: event.old.as_deref(), new: event.new.as_deref() };
         match filter.verdict(&candidate) {
-            Verdict::True => cloud_events.push(String::from_utf8_lossy(&rendered.to_structured_json()).into_owned()),
+            Verdict::True => {
+                cloud_events.push(String::from_utf8_lossy(&rendered.to_structured_json()).into_owned())
+            }
             Verdict::False => {}
             Verdict::Undefined => undefined = true,
         }
@@ -110,7 +117,8 @@ struct Names {
 /// The change as an event that was never committed: its position is zero.
 fn event(index: u32, change: proto::SampleChange) -> Result<EventData, Refusal> {
     let field = |name: &str| format!("changes[{index}].{name}");
-    let kind = event_proto::EntityKind::try_from(change.kind).ok().and_then(|kind| EntityKind::try_from(kind).ok());
+    let kind =
+        event_proto::EntityKind::try_from(change.kind).ok().and_then(|kind| EntityKind::try_from(kind).ok());
     let kind = kind.ok_or_else(|| Refusal::field(field("kind"), "must be twin, relationship or model"))?;
     let document = |bytes: Bytes| Some(bytes).filter(|bytes| !bytes.is_empty());
     let (old, new) = (document(change.old), document(change.new));
@@ -118,7 +126,9 @@ fn event(index: u32, change: proto::SampleChange) -> Result<EventData, Refusal> 
         (None, Some(new)) => (Operation::Create, "new", new),
         (Some(_), Some(new)) => (Operation::Update, "new", new),
         (Some(old), None) => (Operation::Delete, "old", old),
-        (None, None) => return Err(Refusal::field(field("new"), "is empty, and so is `old`: give at least one")),
+        (None, None) => {
+            return Err(Refusal::field(field("new"), "is empty, and so is `old`: give at least one"));
+        }
     };
     let names: Names = serde_json::from_slice(present)
         .map_err(|error| Refusal::field(field(name), format!("is no document: {error}")))?;

@@ -71,7 +71,9 @@ async fn session(
     let ended = following.run(&mut watching, &mut frames, answers, &connection).await;
     match &ended {
         Ok(()) => info!(worker = %connection.worker_id(), "a worker has left"),
-        Err(status) => info!(worker = %connection.worker_id(), reason = status.message(), "a worker's stream has ended"),
+        Err(status) => {
+            info!(worker = %connection.worker_id(), reason = status.message(), "a worker's stream has ended")
+        }
     }
     ended
 }

@@ -142,7 +142,9 @@ impl Connection {
     /// `changed_at` tells the version that brought a resource's present form.
     pub fn forget(&self, changed_at: impl Fn(&str) -> Option<u64>) {
         self.report(|worker| {
-            worker.refused.retain(|resource, refused| changed_at(resource).is_some_and(|it| it <= refused.version));
+            worker
+                .refused
+                .retain(|resource, refused| changed_at(resource).is_some_and(|it| it <= refused.version));
             worker.endpoints.retain(|name, _| changed_at(&format!("endpoints/{name}")).is_some());
         });
     }

@@ -11,6 +11,8 @@ pub mod ports;
 pub mod process;
 
 pub mod servers;
+pub mod services;
+pub mod stack;
 
 pub mod kusto_stand_in;
 

@@ -32,7 +32,10 @@ impl EventRoute {
         let refuse = |field: &str, reason: String| Err(Violation { field: field.to_owned(), reason });
         if !kind.takes(self.format) {
             let takes = kind.default_format().name();
-            return refuse("event_format", format!("is {}; a {} endpoint takes {takes}", self.format.name(), kind.name()));
+            return refuse(
+                "event_format",
+                format!("is {}; a {} endpoint takes {takes}", self.format.name(), kind.name()),
+            );
         }
         if self.notify_gaps && kind == DestinationKind::Kusto {
             return refuse("notify_gaps", "is set; a kusto endpoint has no table for stream gaps".to_owned());

@@ -31,7 +31,8 @@ impl SinkLimits {
     /// What does not work, with the keys as they stand under the section `sink`.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
-        [self.kafka.problems(), self.mqtt.problems(), self.kusto.problems(), self.identity.problems()].concat()
+        [self.kafka.problems(), self.mqtt.problems(), self.kusto.problems(), self.identity.problems()]
+            .concat()
     }
 }
 

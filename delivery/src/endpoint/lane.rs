@@ -112,11 +112,9 @@ impl Lane {
 
     /// The next delivery for the sink, if one may be handed over at `now`.
     pub fn next(&mut self, now: Instant) -> Option<Submission> {
-        if self.open >= self.in_flight.events_max {
-            return None;
-        }
         self.wake(now);
-        if self.ready.is_empty() || !self.gate.may_send(now, self.open) {
+        let has_room = self.open < self.in_flight.events_max;
+        if !has_room || !self.is_ready() || !self.gate.may_send(now, self.open) {
             return None;
         }
         while let Some(key) = self.ready.pop_front() {
@@ -133,10 +131,12 @@ impl Lane {
     }
 
     /// When [`Lane::next`] may have something that it has not now; `None` when only an answer or a push can bring that.
+    /// Later than the last call of `next`.
     #[must_use]
     pub fn wake_at(&self) -> Option<Instant> {
         let resting = self.wakes.peek().map(|Reverse((at, _))| *at);
-        let gate = if self.ready.is_empty() { None } else { self.gate.opens_at() };
+        let has_room = self.open < self.in_flight.events_max;
+        let gate = if has_room && self.is_ready() { self.gate.opens_at() } else { None };
         resting.into_iter().chain(gate).min()
     }
 
@@ -295,7 +295,7 @@ impl Lane {
     }
 
     /// Lets the keys go on whose rest is over.
-    fn wake(&mut self, now: Instant) {
+    pub fn wake(&mut self, now: Instant) {
         while let Some(&Reverse((at, key))) = self.wakes.peek() {
             if at > now {
                 break;

@@ -223,14 +223,10 @@ impl Task {
         if self.start_at.is_some_and(|at| at <= now) {
             self.start_sink();
         }
-        if self.sink.is_some() && self.may_write(now) && !self.hand_over(now) {
+        if self.sink.is_some() && self.context.fence.may_write(now) && !self.hand_over(now) {
             self.sink_ended().await;
         }
         self.follow_state();
-    }
-
-    fn may_write(&self, now: Instant) -> bool {
-        self.lane.is_ready() && self.context.fence.may_write(now)
     }
 
     /// `false` when the sink takes nothing more, which is its end: the lane asks for no more than it has room for.
@@ -245,11 +241,15 @@ impl Task {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        let lane = self.sink.as_ref().and_then(|_| self.lane.wake_at());
         let now = now();
-        let fence_closed = self.lane.is_ready() && !self.context.fence.may_write(now);
-        let fence = fence_closed.then(|| now + FENCE_INTERVAL);
-        lane.into_iter().chain(fence).chain(self.start_at).min()
+        let lane = match &self.sink {
+            None => None,
+            Some(_) if self.context.fence.may_write(now) => self.lane.wake_at(),
+            Some(_) if self.lane.is_empty() => None,
+            // The fence tells nobody when it opens.
+            Some(_) => Some(now + FENCE_INTERVAL),
+        };
+        lane.into_iter().chain(self.start_at).min()
     }
 
     fn follow_state(&mut self) {

@@ -5,20 +5,12 @@ use super::{SinkError, Verdict};
 impl SinkError {
     /// The destination's answer to this very event: it counts as an attempt.
     pub(crate) fn about_event(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            about_event: true,
-        }
+        Self { code, message: message.into(), about_event: true }
     }
 
     /// The connection, the destination as a whole, or other events: it counts as no attempt.
     pub(crate) fn about_connection(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            about_event: false,
-        }
+        Self { code, message: message.into(), about_event: false }
     }
 
     /// An event that was not written because an earlier one failed.

@@ -32,20 +32,9 @@ where
     let (answers, outcomes) = mpsc::channel(in_flight.events_max);
     let (told, reachability) = watch::channel(Reachability::Connecting);
     let stop = CancellationToken::new();
-    let port = Port {
-        submissions: submitted,
-        answers: Answers(answers),
-        reachability: told,
-        stop: stop.clone(),
-    };
-    Sink {
-        submissions,
-        outcomes,
-        reachability,
-        in_flight,
-        stop,
-        task: tokio::spawn(run(port)),
-    }
+    let port =
+        Port { submissions: submitted, answers: Answers(answers), reachability: told, stop: stop.clone() };
+    Sink { submissions, outcomes, reachability, in_flight, stop, task: tokio::spawn(run(port)) }
 }
 
 impl Answers {
@@ -57,9 +46,7 @@ impl Answers {
 
     /// The same from a thread outside of the async runtime.
     pub(crate) fn send_blocking(&self, token: u64, verdict: Verdict) {
-        if let Err(mpsc::error::TrySendError::Full(outcome)) =
-            self.0.try_send(Outcome { token, verdict })
-        {
+        if let Err(mpsc::error::TrySendError::Full(outcome)) = self.0.try_send(Outcome { token, verdict }) {
             let _ = self.0.blocking_send(outcome);
         }
     }

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 /// An update of a twin, as events.md's worked example has it.
 pub(crate) fn twin_update(twin: &str) -> CloudEvent {
-    let data = r#"{"modelId":"dtmi:example:Room;1","patch":[{"op":"replace","path":"/Temperature","value":22.0}]}"#;
+    let data =
+        r#"{"modelId":"dtmi:example:Room;1","patch":[{"op":"replace","path":"/Temperature","value":22.0}]}"#;
     event(EventType::TwinUpdate, twin, data)
 }
 

@@ -46,7 +46,7 @@ impl Fence {
 
 /// The heartbeats of one stream. Hello counts as heartbeat 0, and Welcome answers it.
 #[derive(Debug)]
-pub struct Heartbeats {
+pub(super) struct Heartbeats {
     lease: Duration,
     last: u64,
     last_sent_at: Instant,
@@ -58,8 +58,7 @@ pub struct Heartbeats {
 
 impl Heartbeats {
     /// A stream whose Hello was sent at `hello_sent_at` and answered.
-    #[must_use]
-    pub fn new(lease: Duration, hello_sent_at: Instant) -> Self {
+    pub(super) fn new(lease: Duration, hello_sent_at: Instant) -> Self {
         Self {
             lease,
             last: 0,
@@ -70,13 +69,12 @@ impl Heartbeats {
     }
 
     /// When the next heartbeat is to be sent: a third of the lease after the last one.
-    #[must_use]
-    pub fn due_at(&self) -> Instant {
+    pub(super) fn due_at(&self) -> Instant {
         self.last_sent_at + self.lease / 3
     }
 
     /// Numbers the heartbeat that is sent at `now`.
-    pub fn send(&mut self, now: Instant) -> u64 {
+    pub(super) fn send(&mut self, now: Instant) -> u64 {
         self.last += 1;
         self.last_sent_at = now;
         self.open.push_back((self.last, now));
@@ -84,7 +82,7 @@ impl Heartbeats {
     }
 
     /// Takes the answer to heartbeat `n`; answers to others than open ones change nothing.
-    pub fn answered(&mut self, n: u64) {
+    pub(super) fn answered(&mut self, n: u64) {
         while let Some(&(number, sent_at)) = self.open.front() {
             if number > n {
                 break;
@@ -97,14 +95,12 @@ impl Heartbeats {
     }
 
     /// Until when writing is allowed: two thirds of a lease after the answered heartbeat was *sent*.
-    #[must_use]
-    pub fn writes_until(&self) -> Instant {
+    pub(super) fn writes_until(&self) -> Instant {
         self.answered_sent_at + self.lease * 2 / 3
     }
 
     /// When the lease is over, unless another answer comes.
-    #[must_use]
-    pub fn lost_at(&self) -> Instant {
+    pub(super) fn lost_at(&self) -> Instant {
         self.answered_sent_at + self.lease
     }
 }

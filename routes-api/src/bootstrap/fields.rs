@@ -42,7 +42,11 @@ impl<'n, 'm> Fields<'n, 'm> {
 
     /// Notes a mistake at a key, or where the mapping begins.
     pub(super) fn refuse(&mut self, key: &str, message: impl Into<String>) {
-        let line = self.line_of(key);
+        self.refuse_at(self.line_of(key), message);
+    }
+
+    /// Notes a mistake at a line.
+    pub(super) fn refuse_at(&mut self, line: u64, message: impl Into<String>) {
         self.mistakes.push((line, message.into()));
     }
 
@@ -112,7 +116,9 @@ impl<'n, 'm> Fields<'n, 'm> {
     /// A text that must be there.
     pub(super) fn required(&mut self, key: &'static str) -> String {
         let text = self.text(key);
-        if text.is_empty() && !self.mistakes.iter().any(|(line, _)| *line == self.line_of(key) && self.has(key)) {
+        if text.is_empty()
+            && !self.mistakes.iter().any(|(line, _)| *line == self.line_of(key) && self.has(key))
+        {
             let what = self.what.clone();
             self.refuse(key, format!("{what} needs `{key}`"));
         }

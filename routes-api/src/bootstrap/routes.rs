@@ -47,12 +47,16 @@ fn route(fields: &mut Fields<'_, '_>, endpoints: &BTreeMap<String, Endpoint>) ->
     let sink_name = fields.required("sinkName");
     let endpoint = endpoints.get(&sink_name);
     if endpoint.is_none() && !sink_name.is_empty() {
-        fields.refuse("sinkName", format!("`sinkName` is `{sink_name}`, and no sink (without mistakes) has that name"));
+        fields.refuse(
+            "sinkName",
+            format!("`sinkName` is `{sink_name}`, and no sink (without mistakes) has that name"),
+        );
     }
     let format_name = fields.text("eventFormat");
     let format = EventFormat::from_name(&format_name);
     if format.is_none() && !format_name.is_empty() {
-        let names = [EventFormat::EventNotification, EventFormat::DataHistory].map(EventFormat::name).join(" or ");
+        let names =
+            [EventFormat::EventNotification, EventFormat::DataHistory].map(EventFormat::name).join(" or ");
         fields.refuse("eventFormat", format!("`eventFormat` is `{format_name}`; it must be {names}"));
     }
     let filter = match fields.text("filter") {

@@ -13,15 +13,16 @@ use super::fields::Fields;
 /// The endpoints of all sinks, by name.
 pub(super) fn read(kinds: &mut Fields<'_, '_>) -> BTreeMap<String, Endpoint> {
     let mut endpoints: BTreeMap<String, Endpoint> = BTreeMap::new();
-    let sinks = [
-        ("kafka", kinds.each("kafka", "a Kafka sink", |fields| endpoint(fields, kafka))),
-        ("kusto", kinds.each("kusto", "a Kusto sink", |fields| endpoint(fields, kusto))),
-        ("mqtt", kinds.each("mqtt", "an MQTT sink", |fields| endpoint(fields, mqtt))),
-    ];
-    for (kind, (line, endpoint)) in sinks.into_iter().flat_map(|(kind, all)| all.into_iter().map(move |it| (kind, it))) {
+    let mut sinks = kinds.each("kafka", "a Kafka sink", |fields| endpoint(fields, kafka));
+    sinks.extend(kinds.each("kusto", "a Kusto sink", |fields| endpoint(fields, kusto)));
+    sinks.extend(kinds.each("mqtt", "an MQTT sink", |fields| endpoint(fields, mqtt)));
+    for (line, endpoint) in sinks {
         if endpoints.contains_key(&endpoint.name) {
-            let message = format!("line {line}: a second sink is named `{}`; names are unique over all kinds", endpoint.name);
-            kinds.refuse(kind, message);
+            let name = &endpoint.name;
+            kinds.refuse_at(
+                line,
+                format!("a second sink is named `{name}`; a name is used once, whatever the kind"),
+            );
         }
         endpoints.insert(endpoint.name.clone(), endpoint);
     }
@@ -39,8 +40,9 @@ fn endpoint(
         for violation in violations.as_slice() {
             let (key, message) = explain(violation);
             // What is missing was said where it was read.
-            let said = matches!(&*key, "name" | "topic" | "broker" | "database" | "ingestionUri" | "brokerList")
-                && violation.reason.starts_with("is required");
+            let said =
+                matches!(&*key, "name" | "topic" | "broker" | "database" | "ingestionUri" | "brokerList")
+                    && violation.reason.starts_with("is required");
             if !said {
                 fields.refuse(&key, message);
             }
@@ -80,7 +82,11 @@ fn kafka(fields: &mut Fields<'_, '_>) -> Destination {
     let sasl_mechanism = fields.text("saslMechanism");
     let identity = identity(fields, sasl_mechanism == "OAUTHBEARER");
     Destination::Kafka(proto::KafkaOptions {
-        brokers: brokers.split(',').map(|broker| broker.trim().to_owned()).filter(|it| !it.is_empty()).collect(),
+        brokers: brokers
+            .split(',')
+            .map(|broker| broker.trim().to_owned())
+            .filter(|it| !it.is_empty())
+            .collect(),
         topic: fields.required("topic"),
         security_protocol: security_protocol(&fields.text("securityProtocol")),
         sasl_mechanism,

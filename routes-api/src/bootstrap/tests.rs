@@ -38,7 +38,9 @@ fn read(text: &str) -> Result<FileResources, Vec<Mistake>> {
 fn the_documented_example_makes_three_endpoints_with_a_route_each() {
     let resources = read(DOCUMENTED).unwrap();
     assert_eq!(resources.endpoints.keys().collect::<Vec<_>>(), ["AdxSink", "KafkaSink", "MqttSink"]);
-    let Destination::Kafka(kafka) = &resources.endpoints["KafkaSink"].destination else { panic!("a Kafka endpoint") };
+    let Destination::Kafka(kafka) = &resources.endpoints["KafkaSink"].destination else {
+        panic!("a Kafka endpoint")
+    };
     let KafkaAccess::Brokers { brokers, tls, sasl } = &kafka.access else { panic!("brokers") };
     assert_eq!(brokers, &["your-eventhub-namespace.servicebus.windows.net:9093"]);
     assert!(tls.is_some());

@@ -86,10 +86,13 @@ pub fn delete_endpoint(
     let name = &request.name;
     changeable(&catalog.endpoints, Kind::Endpoint, name, &request.etag)?;
     let routes = catalog.routes.values().map(|entry| &entry.resource);
-    let users: Vec<_> = routes.filter(|route| route.endpoint_name == *name).map(|route| &*route.name).collect();
+    let users: Vec<_> =
+        routes.filter(|route| route.endpoint_name == *name).map(|route| &*route.name).collect();
     if !users.is_empty() {
         let users = users.join(", ");
-        let message = format!("event routes use the endpoint `{name}`: {users}; delete them or point them elsewhere first");
+        let message = format!(
+            "event routes use the endpoint `{name}`: {users}; delete them or point them elsewhere first"
+        );
         return Err(Refusal::Precondition(message));
     }
     if backlog_events > 0 && backlog_events != request.discard_events {

@@ -20,7 +20,9 @@ impl Mask {
         let paths = mask.map(|mask| mask.paths).unwrap_or_default();
         if let Some(unknown) = paths.iter().find(|path| *path != "*" && !known.contains(&&***path)) {
             let known = known.join(", ");
-            let reason = format!("has `{unknown}`, which is no field that can be changed as a whole; they are {known}");
+            let reason = format!(
+                "has `{unknown}`, which is no field that can be changed as a whole; they are {known}"
+            );
             return Err(Refusal::field("update_mask", reason));
         }
         let all = paths.is_empty() || paths.iter().any(|path| path == "*");

@@ -12,7 +12,8 @@ use crate::catalog::{Catalog, Write};
 use crate::refusal::{Kind, Refusal};
 use crate::settings::LimitSettings;
 
-const PATHS: [&str; 6] = ["endpoint_name", "filter", "event_format", "type_mappings", "disabled", "notify_gaps"];
+const PATHS: [&str; 6] =
+    ["endpoint_name", "filter", "event_format", "type_mappings", "disabled", "notify_gaps"];
 
 /// Creates a route.
 ///
@@ -63,18 +64,6 @@ pub fn update_route(
 pub fn delete_route(catalog: &Catalog, request: &proto::DeleteEventRouteRequest) -> Result<Write, Refusal> {
     changeable(&catalog.routes, Kind::EventRoute, &request.name, &request.etag)?;
     Ok(Write::DeleteRoute(request.name.clone()))
-}
-
-/// Fills in the endpoint's own format where the route names none.
-pub fn resolve_format(catalog: &Catalog, route: &mut proto::EventRoute) {
-    if route.event_format == i32::from(proto::EventFormat::Unspecified) {
-        let endpoint = catalog.endpoints.get(&route.endpoint_name);
-        // Without its endpoint the route is refused for that.
-        let format = endpoint.map_or(twinroute_common::format::EventFormat::EventNotification, |entry| {
-            entry.resource.destination.kind().default_format()
-        });
-        route.event_format = proto::EventFormat::from(format).into();
-    }
 }
 
 /// Reads a route and refuses one that can never work: an endpoint that is not there or cannot take the format, a bad

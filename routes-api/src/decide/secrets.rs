@@ -32,7 +32,8 @@ pub(super) fn keep(updated: &mut proto::Endpoint, present: &proto::Endpoint) -> 
     let mut kept = Vec::new();
     for (field, secret) in secret_fields(updated) {
         let redacted = matches!(secret, Some(proto::Secret { secret: Some(Secret::Redacted(true)) }));
-        let stored = present.iter_mut().find(|(name, _)| *name == field).and_then(|(_, stored)| stored.take());
+        let stored =
+            present.iter_mut().find(|(name, _)| *name == field).and_then(|(_, stored)| stored.take());
         if let Some(stored) = stored.filter(|_| redacted) {
             *secret = Some(stored);
             kept.push(field);
@@ -65,9 +66,7 @@ pub(super) fn refuse_elsewhere(
 /// # Errors
 /// When there is one and no key.
 pub(super) fn refuse_unkeepable(endpoint: &mut proto::Endpoint, keeping: Keeping) -> Result<(), Refusal> {
-    let is_inline = |secret: &Option<proto::Secret>| {
-        matches!(secret, Some(proto::Secret { secret: Some(Secret::Value(value)) }) if !value.is_empty())
-    };
+    let is_inline = |secret: &Option<proto::Secret>| matches!(secret, Some(proto::Secret { secret: Some(Secret::Value(value)) }) if !value.is_empty());
     match secret_fields(endpoint).into_iter().find(|(_, secret)| is_inline(secret)) {
         Some((field, _)) if keeping == Keeping::Impossible => {
             let reason = "is given as a value, and routes-api has no key to encrypt it with: configure secrets.key, or give \
@@ -82,10 +81,14 @@ pub(super) fn refuse_unkeepable(endpoint: &mut proto::Endpoint, keeping: Keeping
 fn target(endpoint: &proto::Endpoint, field: &str) -> Vec<String> {
     let mut target = Vec::new();
     match &endpoint.destination {
-        Some(Destination::Kafka(options)) if field.starts_with("kafka.") && !field.ends_with("connection_string") => {
+        Some(Destination::Kafka(options))
+            if field.starts_with("kafka.") && !field.ends_with("connection_string") =>
+        {
             target.clone_from(&options.brokers);
             target.sort();
-            target.extend([&options.security_protocol, &options.sasl_mechanism, &options.ca_file].map(Clone::clone));
+            target.extend(
+                [&options.security_protocol, &options.sasl_mechanism, &options.ca_file].map(Clone::clone),
+            );
             target.extend(token_server(options.identity.as_ref()));
         }
         Some(Destination::Mqtt(options)) if field.starts_with("mqtt.") => {

@@ -36,13 +36,13 @@ impl RoutesGrpc {
         request: proto::ListEndpointsRequest,
     ) -> Result<proto::ListEndpointsResponse, Status> {
         let catalog = self.store.read().await?;
-        let (entries, next_page_token) =
-            page(&catalog.endpoints, Kind::Endpoint, request.page_size, &request.page_token)?;
-        let endpoints = entries
+        let page = page(&catalog.endpoints, Kind::Endpoint, request.page_size, &request.page_token)?;
+        let endpoints = page
+            .entries
             .into_iter()
-            .map(|(name, entry)| show::endpoint(entry, self.workers.endpoint(name)))
+            .map(|(name, entry)| show::endpoint(entry, self.workers.endpoint(name, entry.version)))
             .collect();
-        Ok(proto::ListEndpointsResponse { endpoints, next_page_token })
+        Ok(proto::ListEndpointsResponse { endpoints, next_page_token: page.next_token })
     }
 
     pub(super) async fn update_endpoint(
@@ -64,7 +64,7 @@ impl RoutesGrpc {
     ) -> Result<proto::DeleteEndpointResponse, Status> {
         let workers = self.workers.clone();
         let decision = move |catalog: &Catalog| {
-            let backlog_events = workers.endpoint(&request.name).backlog_events;
+            let backlog_events = workers.endpoint(&request.name, catalog.version).backlog_events;
             decide::delete_endpoint(catalog, &request, backlog_events)
         };
         self.store.change(decision).await?;
@@ -74,6 +74,6 @@ impl RoutesGrpc {
     fn endpoint(&self, catalog: &Catalog, name: &str) -> Result<proto::Endpoint, Refusal> {
         let missing = || Refusal::NotFound { kind: Kind::Endpoint, name: name.to_owned() };
         let entry = catalog.endpoints.get(name).ok_or_else(missing)?;
-        Ok(show::endpoint(entry, self.workers.endpoint(name)))
+        Ok(show::endpoint(entry, self.workers.endpoint(name, entry.version)))
     }
 }

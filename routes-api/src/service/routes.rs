@@ -40,13 +40,13 @@ impl RoutesGrpc {
         request: proto::ListEventRoutesRequest,
     ) -> Result<proto::ListEventRoutesResponse, Status> {
         let catalog = self.store.read().await?;
-        let (entries, next_page_token) =
-            page(&catalog.routes, Kind::EventRoute, request.page_size, &request.page_token)?;
-        let event_routes = entries
+        let page = page(&catalog.routes, Kind::EventRoute, request.page_size, &request.page_token)?;
+        let event_routes = page
+            .entries
             .into_iter()
             .map(|(name, entry)| show::route(entry, self.workers.route(name, entry.version)))
             .collect();
-        Ok(proto::ListEventRoutesResponse { event_routes, next_page_token })
+        Ok(proto::ListEventRoutesResponse { event_routes, next_page_token: page.next_token })
     }
 
     pub(super) async fn update_route(
@@ -54,9 +54,8 @@ impl RoutesGrpc {
         request: proto::UpdateEventRouteRequest,
     ) -> Result<proto::UpdateEventRouteResponse, Status> {
         let name = request.event_route.as_ref().map(|route| route.name.clone()).unwrap_or_default();
-        let decision = move |catalog: &Catalog| {
-            decide::update_route(catalog, request.event_route, request.update_mask)
-        };
+        let decision =
+            move |catalog: &Catalog| decide::update_route(catalog, request.event_route, request.update_mask);
         let catalog = self.store.change(decision).await?;
         Ok(proto::UpdateEventRouteResponse { event_route: Some(self.route(&catalog, &name)?) })
     }

@@ -76,11 +76,13 @@ impl PostgresSettings {
         let url = check::url("postgres.url", &self.url, &["postgres", "postgresql"]).or_else(|| {
             match self.url.parse::<tokio_postgres::Config>() {
                 Err(error) => {
-                    let reason = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                    let reason =
+                        std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
                     Some(Problem::new("postgres.url", format!("is no connection string: {reason}")))
                 }
                 Ok(config) if config.get_ssl_mode() == SslMode::Require => {
-                    let message = "has sslmode=require, which routes-api cannot do; take a network that is trusted";
+                    let message =
+                        "has sslmode=require, which routes-api cannot do; take a network that is trusted";
                     Some(Problem::new("postgres.url", message))
                 }
                 Ok(_) => None,

@@ -15,7 +15,9 @@ pub enum StoreError {
     #[error("the database of endpoints and routes cannot be used: {0}; try again later")]
     Unavailable(String),
     /// The connection was lost while a change was being made.
-    #[error("the connection to the database was lost while the change was made: {0}; read it again to see whether it was")]
+    #[error(
+        "the connection to the database was lost while the change was made: {0}; read it again to see whether it was"
+    )]
     InDoubt(String),
     /// More requests wait than `store.requests_queued_max`.
     #[error("too many requests wait for the database (store.requests_queued_max); try again later")]
@@ -60,13 +62,15 @@ impl From<ChangeError> for Status {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SessionError {
     /// It cannot be reached, or refused a statement.
-    #[error("PostgreSQL refused to {0}")]
+    #[error("PostgreSQL could not {0}")]
     Postgres(&'static str, #[source] tokio_postgres::Error),
     /// It did not answer.
     #[error("PostgreSQL did not {what} within postgres.answer_deadline_ms ({} ms)", deadline.as_millis())]
     Silent { what: &'static str, deadline: Duration },
     /// A newer routes-api was here.
-    #[error("its schema twinroute_routes is at migration {present}, and this routes-api knows {known}: run a newer one")]
+    #[error(
+        "its schema twinroute_routes is at migration {present}, and this routes-api knows {known}: run a newer one"
+    )]
     Newer { present: i32, known: i32 },
     /// What is stored cannot be used.
     #[error("{what} `{name}` cannot be read: {reason}")]

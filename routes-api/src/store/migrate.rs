@@ -40,7 +40,8 @@ async fn exists(client: &Client) -> Result<bool, Error> {
 }
 
 async fn applied(client: &Client) -> Result<i32, Error> {
-    let row = client.query_one("SELECT COALESCE(max(number), 0) FROM twinroute_routes.migration", &[]).await?;
+    let row =
+        client.query_one("SELECT COALESCE(max(number), 0) FROM twinroute_routes.migration", &[]).await?;
     row.try_get(0)
 }
 
@@ -48,9 +49,8 @@ async fn apply(client: &mut Client) -> Result<(), Error> {
     let transaction = client.transaction().await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
     transaction.batch_execute(PREPARE).await?;
-    let row = transaction
-        .query_one("SELECT COALESCE(max(number), 0) FROM twinroute_routes.migration", &[])
-        .await?;
+    let row =
+        transaction.query_one("SELECT COALESCE(max(number), 0) FROM twinroute_routes.migration", &[]).await?;
     let present: i32 = row.try_get(0)?;
     for (number, migration) in (1_i32..).zip(MIGRATIONS).filter(|(number, _)| *number > present) {
         transaction.batch_execute(migration).await?;

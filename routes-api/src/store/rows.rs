@@ -38,8 +38,11 @@ pub(super) async fn load(
     }
     for row in transaction.query(ROUTES, &[]).await.map_err(refused)? {
         let (name, definition) = named(&row).map_err(refused)?;
-        let route = read_route(definition)
-            .map_err(|reason| SessionError::Unreadable { what: "event route", name: name.clone(), reason })?;
+        let route = read_route(definition).map_err(|reason| SessionError::Unreadable {
+            what: "event route",
+            name: name.clone(),
+            reason,
+        })?;
         stored.routes.insert(name, entry(&row, route).map_err(refused)?);
     }
     Ok(stored)
@@ -47,8 +50,7 @@ pub(super) async fn load(
 
 const ENDPOINTS: &str =
     "SELECT name, definition, version, create_time, update_time FROM twinroute_routes.endpoint ORDER BY name";
-const ROUTES: &str =
-    "SELECT name, definition, version, create_time, update_time FROM twinroute_routes.event_route ORDER BY name";
+const ROUTES: &str = "SELECT name, definition, version, create_time, update_time FROM twinroute_routes.event_route ORDER BY name";
 
 async fn load_secrets(transaction: &Transaction<'_>) -> Result<SealedSecrets, Error> {
     let query = "SELECT endpoint_name, field, key_id, sealed FROM twinroute_routes.endpoint_secret";
@@ -90,7 +92,8 @@ fn read_endpoint(
         let key = key.ok_or_else(|| {
             format!("the secret of {field} is encrypted, and no secrets.key is configured; configure the one it was made with")
         })?;
-        let opened = key.open(name, field, sealed).map_err(|error| format!("the secret of {field}: {error}"))?;
+        let opened =
+            key.open(name, field, sealed).map_err(|error| format!("the secret of {field}: {error}"))?;
         *secret = Some(Secret::Value(opened.expose_secret().to_owned()));
     }
     Endpoint::try_from(endpoint).map_err(|violations| violations.to_string())
@@ -141,7 +144,8 @@ async fn put_endpoint(
     for (field, secret) in secret_fields(&mut wire) {
         if let Some(proto::Secret { secret: Some(Secret::Value(value)) }) = secret {
             let key = key.ok_or_else(|| unsealable("no secrets.key is configured".to_owned()))?;
-            sealed.push((field, key.seal(name, field, value).map_err(|error| unsealable(error.to_string()))?));
+            sealed
+                .push((field, key.seal(name, field, value).map_err(|error| unsealable(error.to_string()))?));
         }
     }
     redact(&mut wire);
@@ -178,7 +182,8 @@ async fn put_route(transaction: &Transaction<'_>, route: &EventRoute, moment: Mo
 /// What is next: one more than what is stored, or the Unix time in milliseconds where that is greater, so that no version
 /// repeats even when the database went back. Locks the version until the transaction ends.
 pub(super) async fn lock_version(transaction: &Transaction<'_>) -> Result<(u64, Moment), Error> {
-    let query = "SELECT version, GREATEST(version + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint), now()
+    let query =
+        "SELECT version, GREATEST(version + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint), now()
         FROM twinroute_routes.version FOR UPDATE";
     let row = transaction.query_one(query, &[]).await?;
     let (present, next): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);

@@ -85,7 +85,8 @@ impl Session {
     ) -> Result<Arc<Catalog>, SessionError> {
         let query = self.client.query_one("SELECT version FROM twinroute_routes.version", &[]);
         let row = within(self.deadline, "tell the version of the route table", query).await?;
-        let version: i64 = row.try_get(0).map_err(|error| SessionError::Postgres("tell the version", error))?;
+        let version: i64 =
+            row.try_get(0).map_err(|error| SessionError::Postgres("tell the version", error))?;
         let version = u64::try_from(version).unwrap_or(0);
         match known {
             Some(known) if known.version == version => return Ok(Arc::clone(known)),

@@ -83,24 +83,22 @@ impl StoreTask {
             let Some(opened) = self.open(&reason).await else { return };
             let failure = match opened {
                 Err(failure) => failure,
-                Ok(mut session) => {
-                    match self.refresh(&mut session).await {
-                        Err(failure) => failure,
-                        Ok(_) => {
-                            outage.works();
-                            backoff.reset();
-                            self.condition.ok();
-                            match self.serve(session).await {
-                                Ok(()) => return,
-                                Err(failure) => failure,
-                            }
+                Ok(mut session) => match self.refresh(&mut session).await {
+                    Err(failure) => failure,
+                    Ok(_) => {
+                        outage.works();
+                        backoff.reset();
+                        self.condition.ok();
+                        match self.serve(session).await {
+                            Ok(()) => return,
+                            Err(failure) => failure,
                         }
                     }
-                }
+                },
             };
-            reason = failure.reason();
-            outage.failed(&reason);
-            self.condition.failing(format!("{} at {}", reason, place(&self.config)));
+            outage.failed(&failure.reason());
+            reason = format!("{}: {}", place(&self.config), failure.reason());
+            self.condition.failing(reason.clone());
             let pause = tokio::time::sleep(backoff.next());
             if self.answering(&reason, pause).await.is_none() {
                 return;
@@ -204,7 +202,11 @@ impl StoreTask {
             let changed = present.as_ref().is_none_or(|present| present.version != catalog.version);
             if changed {
                 if let Some(present) = present.as_ref().filter(|present| present.version > catalog.version) {
-                    warn!(from = present.version, to = catalog.version, "the version of the route table went back");
+                    warn!(
+                        from = present.version,
+                        to = catalog.version,
+                        "the version of the route table went back"
+                    );
                 }
                 *present = Some(Arc::clone(catalog));
             }

@@ -31,7 +31,9 @@ pub(super) fn take(
             check_version("Rejected", rejected.version, sent)?;
             let resource = rejected.resource;
             if !resource.starts_with("endpoints/") && !resource.starts_with("routes/") {
-                return Err(wrong(format!("Rejected names `{resource}`; write endpoints/NAME or routes/NAME")));
+                return Err(wrong(format!(
+                    "Rejected names `{resource}`; write endpoints/NAME or routes/NAME"
+                )));
             }
             // One that is gone meanwhile is nobody's concern.
             if changed_at(catalog, &resource).is_some_and(|version| version <= rejected.version) {
@@ -65,7 +67,8 @@ pub(super) fn changed_at(catalog: &Catalog, resource: &str) -> Option<u64> {
 
 /// Checks the name that a worker gives itself.
 pub(super) fn check_worker_id(worker_id: &str) -> Result<(), Status> {
-    let fits = (1..=WORKER_ID_BYTES_MAX).contains(&worker_id.len()) && !worker_id.chars().any(char::is_control);
+    let fits =
+        (1..=WORKER_ID_BYTES_MAX).contains(&worker_id.len()) && !worker_id.chars().any(char::is_control);
     if fits {
         Ok(())
     } else {

@@ -38,14 +38,15 @@ pub struct RouteSummary {
 }
 
 impl Workers {
-    /// What the workers say of an endpoint. One that refuses it counts as a worker where it is down.
+    /// What the workers say of an endpoint whose present form came with `version`. One that refuses that form counts as a
+    /// worker where the endpoint is down.
     #[must_use]
-    pub fn endpoint(&self, name: &str) -> EndpointSummary {
+    pub fn endpoint(&self, name: &str, version: u64) -> EndpointSummary {
         let state = self.lock();
         let mut summary = EndpointSummary::default();
         let resource = format!("endpoints/{name}");
         for (id, worker) in &state.workers {
-            let refused = worker.refused.get(&resource);
+            let refused = worker.refused.get(&resource).filter(|refused| refused.version >= version);
             let report = worker.endpoints.get(name);
             summary.workers += u32::from(refused.is_some() || report.is_some());
             if let Some(refused) = refused {
@@ -70,7 +71,7 @@ impl Workers {
         let mut summary = RouteSummary::default();
         for (id, worker) in &state.workers {
             summary.workers_connected += 1;
-            match worker.refused.get(&resource) {
+            match worker.refused.get(&resource).filter(|refused| refused.version >= version) {
                 Some(refused) => summary.last_error = format!("worker {id} refused it: {}", refused.reason),
                 None => summary.workers_applied += u32::from(worker.applied >= version),
             }

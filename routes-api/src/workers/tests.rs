@@ -19,12 +19,12 @@ fn the_worst_worker_speaks_for_an_endpoint_and_backlogs_add_up() {
     let [one, two] = ["one", "two"].map(|id| workers.connect(id).unwrap());
     one.endpoint("hub".to_owned(), report(EndpointHealth::Healthy, "", 2));
     two.endpoint("hub".to_owned(), report(EndpointHealth::Down, "no broker", 3));
-    let summary = workers.endpoint("hub");
+    let summary = workers.endpoint("hub", 1);
     assert_eq!((summary.health, &*summary.last_error), (EndpointHealth::Down, "no broker"));
     assert_eq!((summary.backlog_events, summary.workers), (5, 2));
     drop(two);
-    assert_eq!(workers.endpoint("hub").health, EndpointHealth::Healthy);
-    assert_eq!(workers.endpoint("other"), EndpointSummary::default());
+    assert_eq!(workers.endpoint("hub", 1).health, EndpointHealth::Healthy);
+    assert_eq!(workers.endpoint("other", 1), EndpointSummary::default());
 }
 
 #[test]
@@ -42,9 +42,9 @@ fn a_route_counts_the_workers_that_have_its_present_form() {
     assert_eq!(counts(5), (1, 2));
     assert!(workers.route("r", 5).last_error.contains("two refused it: unknown format"));
 
-    // The route is changed: what was said of its older form is forgotten.
-    two.forget(|_| Some(6));
+    // The route is changed: what was said of its older form counts no more, and is forgotten.
     assert_eq!(workers.route("r", 6).last_error, "");
+    two.forget(|_| Some(6));
     assert_eq!(workers.refused(), 0);
 }
 

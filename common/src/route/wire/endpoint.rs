@@ -29,22 +29,25 @@ fn read(reading: &mut Reading, endpoint: proto::Endpoint) -> Option<Endpoint> {
     Some(Endpoint { name, destination: destination?, policy: policy?, dead_letter })
 }
 
-fn destination(reading: &mut Reading, destination: Option<proto::endpoint::Destination>) -> Option<Destination> {
+fn destination(
+    reading: &mut Reading,
+    destination: Option<proto::endpoint::Destination>,
+) -> Option<Destination> {
     use proto::endpoint::Destination as Wire;
     match destination {
         None => {
             reading.refuse("destination", "is required: set `kafka`, `mqtt` or `kusto`");
             None
         }
-        Some(Wire::Kafka(options)) => reading
-            .within("kafka", |reading| kafka::read(reading, options))
-            .map(Destination::Kafka),
-        Some(Wire::Mqtt(options)) => reading
-            .within("mqtt", |reading| mqtt::read(reading, options))
-            .map(Destination::Mqtt),
-        Some(Wire::Kusto(options)) => reading
-            .within("kusto", |reading| kusto::read(reading, options))
-            .map(Destination::Kusto),
+        Some(Wire::Kafka(options)) => {
+            reading.within("kafka", |reading| kafka::read(reading, options)).map(Destination::Kafka)
+        }
+        Some(Wire::Mqtt(options)) => {
+            reading.within("mqtt", |reading| mqtt::read(reading, options)).map(Destination::Mqtt)
+        }
+        Some(Wire::Kusto(options)) => {
+            reading.within("kusto", |reading| kusto::read(reading, options)).map(Destination::Kusto)
+        }
     }
 }
 

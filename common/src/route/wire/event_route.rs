@@ -62,7 +62,10 @@ fn types(reading: &mut Reading, mappings: HashMap<String, String>) -> TypeMappin
     for (default, emitted) in mappings {
         let Some(event_type) = EventType::from_name(&default) else {
             let example = EventType::TwinCreate.name();
-            reading.refuse("type_mappings", format!("has `{default}`, which is no default type; one is `{example}`"));
+            reading.refuse(
+                "type_mappings",
+                format!("has `{default}`, which is no default type; one is `{example}`"),
+            );
             continue;
         };
         let printable = !emitted.chars().any(char::is_control);

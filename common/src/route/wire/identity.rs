@@ -24,7 +24,8 @@ fn read_client_secret(reading: &mut Reading, identity: proto::ClientSecretIdenti
     let server = match (non_empty(identity.tenant_id), non_empty(identity.token_endpoint)) {
         (Some(tenant), None) => Some(TokenServer::AzureTenant(tenant)),
         (None, Some(endpoint)) => {
-            let exposed = url::check(reading, "token_endpoint", &endpoint).is_some_and(|uri| url::is_exposed(&uri));
+            let exposed =
+                url::check(reading, "token_endpoint", &endpoint).is_some_and(|uri| url::is_exposed(&uri));
             if exposed {
                 reading.refuse("token_endpoint", "must be https: the client secret goes there");
             }

@@ -27,7 +27,8 @@ enum Mechanism {
     OauthBearer,
 }
 
-const PROTOCOLS: [Protocol; 4] = [Protocol::Plaintext, Protocol::Ssl, Protocol::SaslPlaintext, Protocol::SaslSsl];
+const PROTOCOLS: [Protocol; 4] =
+    [Protocol::Plaintext, Protocol::Ssl, Protocol::SaslPlaintext, Protocol::SaslSsl];
 const MECHANISMS: [Mechanism; 4] = [
     Mechanism::Password(PasswordMechanism::Plain),
     Mechanism::Password(PasswordMechanism::ScramSha256),
@@ -37,7 +38,8 @@ const MECHANISMS: [Mechanism; 4] = [
 
 pub(super) fn read(reading: &mut Reading, options: proto::KafkaOptions) -> Option<KafkaOptions> {
     let topic = topic(reading, &options.topic);
-    let compression = reading.choice("compression", &options.compression, &Compression::ALL, Compression::name);
+    let compression =
+        reading.choice("compression", &options.compression, &Compression::ALL, Compression::name);
     let access = if options.connection_string.is_some() || options.secondary_connection_string.is_some() {
         read_event_hubs(reading, options)
     } else {
@@ -50,7 +52,8 @@ fn topic(reading: &mut Reading, topic: &str) -> String {
     let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_');
     if topic.is_empty() {
         reading.refuse("topic", "is required");
-    } else if topic.len() > TOPIC_CHARACTERS_MAX || !topic.chars().all(allowed) || matches!(topic, "." | "..") {
+    } else if topic.len() > TOPIC_CHARACTERS_MAX || !topic.chars().all(allowed) || matches!(topic, "." | "..")
+    {
         let rule = format!("a topic has at most {TOPIC_CHARACTERS_MAX} letters, digits, `.`, `-` and `_`");
         reading.refuse("topic", format!("is `{topic}`; {rule}"));
     }
@@ -70,7 +73,8 @@ fn read_event_hubs(reading: &mut Reading, options: proto::KafkaOptions) -> Optio
         ("client_key_file", !options.client_key_file.is_empty()),
     ] {
         if given {
-            reading.refuse(field, "does not go with `connection_string`, which replaces brokers, TLS and SASL");
+            reading
+                .refuse(field, "does not go with `connection_string`, which replaces brokers, TLS and SASL");
         }
     }
     Some(KafkaAccess::EventHubs {
@@ -119,7 +123,8 @@ fn brokers(reading: &mut Reading, brokers: &[String]) -> Vec<String> {
 
 fn tls(reading: &mut Reading, protocol: Protocol, options: &proto::KafkaOptions) -> Option<KafkaTls> {
     let [ca_file, cert_file, key_file] =
-        [&options.ca_file, &options.client_cert_file, &options.client_key_file].map(|file| non_empty(file.clone()));
+        [&options.ca_file, &options.client_cert_file, &options.client_key_file]
+            .map(|file| non_empty(file.clone()));
     if !protocol.has_tls() {
         if ca_file.is_some() || cert_file.is_some() || key_file.is_some() {
             let field = if ca_file.is_some() { "ca_file" } else { "client_cert_file" };
@@ -142,7 +147,11 @@ fn tls(reading: &mut Reading, protocol: Protocol, options: &proto::KafkaOptions)
     Some(KafkaTls { ca_file, client })
 }
 
-fn sasl(reading: &mut Reading, mechanism: Option<Mechanism>, options: proto::KafkaOptions) -> Option<KafkaSasl> {
+fn sasl(
+    reading: &mut Reading,
+    mechanism: Option<Mechanism>,
+    options: proto::KafkaOptions,
+) -> Option<KafkaSasl> {
     let password_given = !options.sasl_username.is_empty() || options.sasl_password.is_some();
     if password_given && !matches!(mechanism, Some(Mechanism::Password(_))) {
         reading.refuse("sasl_username", "and `sasl_password` need `sasl_mechanism` PLAIN or SCRAM");

@@ -15,7 +15,9 @@ pub(super) fn read(reading: &mut Reading, options: proto::KustoOptions) -> Optio
         .identity
         .map(|identity| reading.within("identity", |reading| identity::read(reading, identity)));
     match (uri.as_ref().and_then(|uri| uri.scheme_str()), &identity) {
-        (Some("https"), None) => reading.refuse("identity", "is required: only an emulator on http needs none"),
+        (Some("https"), None) => {
+            reading.refuse("identity", "is required: only an emulator on http needs none")
+        }
         (Some("http"), Some(_)) if uri.as_ref().is_some_and(url::is_exposed) => {
             reading.refuse("ingestion_uri", "must be https: tokens are not sent unencrypted");
         }
@@ -62,7 +64,8 @@ fn entity(reading: &mut Reading, field: &str, name: String, default: String) -> 
     if name.is_empty() {
         reading.refuse(field, "is required");
     } else if name.chars().count() > NAME_CHARACTERS_MAX || !name.chars().all(allowed) {
-        let rule = format!("a name has at most {NAME_CHARACTERS_MAX} letters, digits, blanks, `_`, `-` and `.`");
+        let rule =
+            format!("a name has at most {NAME_CHARACTERS_MAX} letters, digits, blanks, `_`, `-` and `.`");
         reading.refuse(field, format!("is `{name}`; {rule}"));
     }
     name

@@ -19,7 +19,8 @@ pub(super) fn read(reading: &mut Reading, options: proto::MqttOptions) -> Option
     }
     let login = login(reading, options.username, options.password);
     let qos = qos(reading, options.qos);
-    let version = reading.choice("protocol_version", &options.protocol_version, &MqttVersion::ALL, MqttVersion::name);
+    let version =
+        reading.choice("protocol_version", &options.protocol_version, &MqttVersion::ALL, MqttVersion::name);
     Some(MqttOptions {
         broker,
         port: port?,
@@ -35,7 +36,10 @@ pub(super) fn read(reading: &mut Reading, options: proto::MqttOptions) -> Option
 
 fn broker(reading: &mut Reading, broker: String) -> String {
     if broker.contains("://") || broker.contains('/') || broker.contains(char::is_whitespace) {
-        reading.refuse("broker", "must be a host name or address alone; `port` and `tls` are fields of their own");
+        reading.refuse(
+            "broker",
+            "must be a host name or address alone; `port` and `tls` are fields of their own",
+        );
     }
     reading.required("broker", broker)
 }

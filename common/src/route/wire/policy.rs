@@ -97,7 +97,10 @@ pub(super) fn write(policy: &DeliveryPolicy) -> proto::DeliveryPolicy {
     proto::DeliveryPolicy {
         attempts_max: policy.attempts_max,
         time_to_live: written(policy.time_to_live),
-        backoff: Some(proto::Backoff { initial: written(policy.backoff.initial), max: written(policy.backoff.max) }),
+        backoff: Some(proto::Backoff {
+            initial: written(policy.backoff.initial),
+            max: written(policy.backoff.max),
+        }),
         on_exhausted: on_exhausted.into(),
         park_after: written(policy.park_after),
         parked_bytes_max: policy.parked_bytes_max.unwrap_or(0),

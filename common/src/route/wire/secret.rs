@@ -10,10 +10,16 @@ use crate::secret::Secret;
 pub(super) fn read(reading: &mut Reading, field: &str, secret: Option<proto::Secret>) -> Option<Secret> {
     use proto::secret::Secret as Wire;
     let refusal = match secret?.secret {
-        Some(Wire::Value(value)) if !value.is_empty() => return Some(Secret::Value(SecretString::from(value))),
-        Some(Wire::Reference(reference)) if is_reference(&reference) => return Some(Secret::Reference(reference)),
+        Some(Wire::Value(value)) if !value.is_empty() => {
+            return Some(Secret::Value(SecretString::from(value)));
+        }
+        Some(Wire::Reference(reference)) if is_reference(&reference) => {
+            return Some(Secret::Reference(reference));
+        }
         Some(Wire::Reference(_)) => "must refer by env:NAME or file:/path",
-        Some(Wire::Redacted(true)) => "is redacted, and there is no stored value: give a value or a reference",
+        Some(Wire::Redacted(true)) => {
+            "is redacted, and there is no stored value: give a value or a reference"
+        }
         None | Some(Wire::Value(_) | Wire::Redacted(_)) => "is empty: give a value or a reference",
     };
     reading.refuse(field, refusal);
@@ -29,8 +35,10 @@ pub(super) fn required(reading: &mut Reading, field: &str, secret: Option<proto:
 }
 
 fn is_reference(text: &str) -> bool {
-    let name = |name: &str| !name.is_empty() && name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_');
-    text.strip_prefix("env:").is_some_and(name) || text.strip_prefix("file:").is_some_and(|path| !path.is_empty())
+    let name =
+        |name: &str| !name.is_empty() && name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_');
+    text.strip_prefix("env:").is_some_and(name)
+        || text.strip_prefix("file:").is_some_and(|path| !path.is_empty())
 }
 
 pub(super) fn write(secret: &Secret) -> proto::Secret {

@@ -28,11 +28,19 @@ fn client_secret() -> Option<proto::TokenIdentity> {
 }
 
 fn kafka() -> proto::KafkaOptions {
-    proto::KafkaOptions { brokers: vec!["broker".to_owned()], topic: "twins".to_owned(), ..Default::default() }
+    proto::KafkaOptions {
+        brokers: vec!["broker".to_owned()],
+        topic: "twins".to_owned(),
+        ..Default::default()
+    }
 }
 
 fn mqtt() -> proto::MqttOptions {
-    proto::MqttOptions { broker: "broker".to_owned(), topic: "twins/{twinId}".to_owned(), ..Default::default() }
+    proto::MqttOptions {
+        broker: "broker".to_owned(),
+        topic: "twins/{twinId}".to_owned(),
+        ..Default::default()
+    }
 }
 
 fn kusto() -> proto::KustoOptions {
@@ -85,7 +93,9 @@ fn samples() -> Vec<proto::Endpoint> {
     };
     let event_hubs = proto::KafkaOptions {
         topic: "hub".to_owned(),
-        connection_string: value("Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=n;SharedAccessKey=k"),
+        connection_string: value(
+            "Endpoint=sb://ns.servicebus.windows.net/;SharedAccessKeyName=n;SharedAccessKey=k",
+        ),
         secondary_connection_string: reference("file:/secrets/secondary"),
         ..Default::default()
     };
@@ -144,7 +154,8 @@ fn every_secret_of_an_endpoint_has_its_field() {
 
 #[test]
 fn defaults_are_made_explicit() {
-    let read = Endpoint::try_from(endpoint(Options::Kafka(kafka()))).map(|endpoint| proto::Endpoint::from(&endpoint));
+    let read = Endpoint::try_from(endpoint(Options::Kafka(kafka())))
+        .map(|endpoint| proto::Endpoint::from(&endpoint));
     let wire = read.unwrap_or_default();
     let Some(Options::Kafka(options)) = wire.destination else { unreachable!("a Kafka endpoint") };
     assert_eq!((options.brokers, &*options.security_protocol), (vec!["broker:9093".to_owned()], "PLAINTEXT"));

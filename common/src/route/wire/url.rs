@@ -11,7 +11,9 @@ pub(super) fn check(reading: &mut Reading, field: &str, text: &str) -> Option<Ur
         return None;
     }
     let refusal = match text.parse::<Uri>() {
-        Ok(uri) if !matches!(uri.scheme_str(), Some("https" | "http")) => "must be a URL that begins with https://",
+        Ok(uri) if !matches!(uri.scheme_str(), Some("https" | "http")) => {
+            "must be a URL that begins with https://"
+        }
         Ok(uri) if uri.host().is_none_or(str::is_empty) => "must name a host",
         Ok(uri) if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) => {
             "must hold no user name or password"

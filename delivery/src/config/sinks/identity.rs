@@ -28,10 +28,7 @@ impl Default for IdentityLimits {
             ".kusto.chinacloudapi.cn",
             ".kusto.fabric.microsoft.com",
         ];
-        Self {
-            token_deadline_ms: 30_000,
-            azure_host_suffixes: suffixes.map(str::to_owned).into(),
-        }
+        Self { token_deadline_ms: 30_000, azure_host_suffixes: suffixes.map(str::to_owned).into() }
     }
 }
 

@@ -310,6 +310,7 @@ proptest! {
                 prop_assert!(destination.open.len() < in_flight.events_max);
                 destination.open.push_back(submission);
             }
+            prop_assert!(lane.wake_at().is_none_or(|wake_at| wake_at > now), "it would be woken for nothing");
             if let Some(outcome) = destination.answer(choice) {
                 lane.answer(outcome, now, &mut settled);
             }

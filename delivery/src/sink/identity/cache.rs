@@ -35,7 +35,8 @@ impl TokenCache {
     /// # Errors
     /// When a new one is needed and cannot be got.
     pub(crate) async fn token(&self) -> Result<AccessToken, SinkError> {
-        if let Some(token) = self.held().filter(|token| replace_in(token, SystemTime::now()) > Duration::ZERO) {
+        if let Some(token) = self.held().filter(|token| replace_in(token, SystemTime::now()) > Duration::ZERO)
+        {
             return Ok(token);
         }
         match self.source.token().await {
@@ -79,8 +80,7 @@ mod tests {
     #[test]
     fn a_token_is_replaced_before_it_ends() {
         let got = SystemTime::UNIX_EPOCH;
-        let token =
-            AccessToken { secret: "t".into(), got, expires: got + Duration::from_secs(3600) };
+        let token = AccessToken { secret: "t".into(), got, expires: got + Duration::from_secs(3600) };
         let after = |seconds| replace_in(&token, got + Duration::from_secs(seconds));
         assert_eq!(after(0), Duration::from_secs(2520));
         assert_eq!(after(2520), Duration::ZERO);

@@ -157,11 +157,8 @@ mod tests {
 
     #[test]
     fn a_connection_string_becomes_a_password() {
-        let context = SinkContext {
-            worker_id: "worker".to_owned(),
-            limits: Arc::default(),
-            secrets: Arc::default(),
-        };
+        let context =
+            SinkContext { worker_id: "worker".to_owned(), limits: Arc::default(), secrets: Arc::default() };
         let access = event_hubs(Some(Secret::new("Endpoint=sb://two/")));
         let login = Login::new(&access, Choice::Secondary, &context).unwrap();
         assert_eq!(login.brokers, ["two:9093"]);

@@ -191,10 +191,7 @@ impl ClientContext for Reports {
         }
     }
 
-    fn generate_oauth_token(
-        &self,
-        _config: Option<&str>,
-    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
         let held = self.tokens.as_ref().and_then(|tokens| tokens.held());
         let token = held.ok_or("no access token is held that is good now")?;
         let lifetime = token.expires.duration_since(SystemTime::UNIX_EPOCH)?;

@@ -51,13 +51,8 @@ impl Target {
 
     fn plan(&self) -> Result<Plan, SinkError> {
         let login = Login::new(&self.options.access, self.choice, &self.context)?;
-        let config = settings::client_config(
-            &self.client_id,
-            &self.options,
-            &login,
-            self.limits(),
-            self.batch_bytes,
-        );
+        let config =
+            settings::client_config(&self.client_id, &self.options, &login, self.limits(), self.batch_bytes);
         let topic = match login.entity_path {
             Some(hub) if self.options.topic.is_empty() => hub,
             _ => self.options.topic.clone(),

@@ -93,9 +93,7 @@ fn files(config: &mut ClientConfig, tls: &KafkaTls) {
         config.set("ssl.ca.location", file);
     }
     if let Some(client) = &tls.client {
-        config
-            .set("ssl.certificate.location", &client.cert_file)
-            .set("ssl.key.location", &client.key_file);
+        config.set("ssl.certificate.location", &client.cert_file).set("ssl.key.location", &client.key_file);
     }
 }
 
@@ -118,8 +116,7 @@ mod tests {
     fn a_plain_broker_needs_no_credentials() {
         // given brokers without security
         let brokers = vec!["one:9093".to_owned(), "two:9094".to_owned()];
-        let options =
-            options(KafkaAccess::Brokers { brokers: brokers.clone(), tls: None, sasl: None });
+        let options = options(KafkaAccess::Brokers { brokers: brokers.clone(), tls: None, sasl: None });
         let login = Login { brokers, credentials: Credentials::None, entity_path: None };
 
         // when the settings are made
@@ -142,11 +139,9 @@ mod tests {
             username: "ann".to_owned(),
             password: Secret::new("hunter2"),
         };
-        let client =
-            ClientCertificate { cert_file: "/c.pem".to_owned(), key_file: "/k.pem".to_owned() };
+        let client = ClientCertificate { cert_file: "/c.pem".to_owned(), key_file: "/k.pem".to_owned() };
         let tls = KafkaTls { ca_file: Some("/ca.pem".to_owned()), client: Some(client) };
-        let access =
-            KafkaAccess::Brokers { brokers: brokers.clone(), tls: Some(tls), sasl: Some(sasl) };
+        let access = KafkaAccess::Brokers { brokers: brokers.clone(), tls: Some(tls), sasl: Some(sasl) };
         let credentials = Credentials::Password {
             mechanism: "SCRAM-SHA-512",
             username: "ann".to_owned(),

@@ -70,7 +70,8 @@ impl Batch {
     /// When it is none that a table can take; about the event.
     pub(super) fn push(&mut self, token: u64, event: &CloudEvent, now: Instant) -> Result<(), SinkError> {
         let Some(table) = Table::of(event.default_type) else {
-            let message = format!("{} is no data history, and Kusto takes nothing else", event.default_type.name());
+            let message =
+                format!("{} is no data history, and Kusto takes nothing else", event.default_type.name());
             return Err(SinkError::about_event("NOT_DATA_HISTORY", message));
         };
         self.line.clear();
@@ -164,7 +165,8 @@ mod tests {
     fn submissions_come_back_in_their_order() {
         let mut batch = Batch::default();
         let now = Instant::now();
-        for (token, kind) in [(1, EventType::PropertyEvent), (2, EventType::TwinLifecycle), (3, EventType::PropertyEvent)]
+        for (token, kind) in
+            [(1, EventType::PropertyEvent), (2, EventType::TwinLifecycle), (3, EventType::PropertyEvent)]
         {
             batch.push(token, &event(kind, "a", "{}"), now).unwrap();
         }

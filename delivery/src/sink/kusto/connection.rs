@@ -69,7 +69,9 @@ impl Connection {
         let engine_host = engine.host_str().unwrap_or_default().to_owned();
         let tokens = options.identity.as_ref().map(|identity| {
             if ingestion.scheme() != "https" {
-                return Err(unusable("an identity needs https, or its token could be read on the way".to_owned()));
+                return Err(unusable(
+                    "an identity needs https, or its token could be read on the way".to_owned(),
+                ));
             }
             let scope = format!("https://{engine_host}/.default");
             let audience = Audience { scope, hosts: vec![host, engine_host.clone()] };
@@ -117,7 +119,9 @@ impl Connection {
             Some(identity_token) if !containers.is_empty() && !queues.is_empty() => {
                 Ok(Resources { containers, queues, identity_token, got: Instant::now() })
             }
-            _ => Err(Failure::unusable("ingestion resources", "a container, a queue or the token is missing")),
+            _ => {
+                Err(Failure::unusable("ingestion resources", "a container, a queue or the token is missing"))
+            }
         }
     }
 
@@ -168,7 +172,9 @@ impl Connection {
 fn engine(ingestion: &Url) -> Result<Url, String> {
     let mut engine = ingestion.clone();
     if let Some(cluster) = ingestion.host_str().and_then(|host| host.strip_prefix(INGESTION_PREFIX)) {
-        engine.set_host(Some(cluster)).map_err(|error| format!("the ingestion URI names no cluster: {error}"))?;
+        engine
+            .set_host(Some(cluster))
+            .map_err(|error| format!("the ingestion URI names no cluster: {error}"))?;
     }
     Ok(engine)
 }

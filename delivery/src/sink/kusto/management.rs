@@ -77,7 +77,12 @@ impl Management {
     ///
     /// # Errors
     /// When there is no answer in time, or it is a refusal.
-    pub(super) async fn run(&self, endpoint: &Url, database: &str, command: &str) -> Result<AnswerTable, Failure> {
+    pub(super) async fn run(
+        &self,
+        endpoint: &Url,
+        database: &str,
+        command: &str,
+    ) -> Result<AnswerTable, Failure> {
         let what = command.split_ascii_whitespace().take(3).collect::<Vec<_>>().join(" ");
         let mut url = endpoint.clone();
         url.set_path("/v1/rest/mgmt");
@@ -86,13 +91,17 @@ impl Management {
         if let Some(tokens) = &self.tokens {
             request = request.bearer_auth(tokens.token().await?.secret.expose_secret());
         }
-        let response =
-            request.send().await.map_err(|error| Failure::unreachable(&what, Causes(&error.without_url())))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| Failure::unreachable(&what, Causes(&error.without_url())))?;
         let status = response.status();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.map(str::to_owned);
-        let body =
-            response.bytes().await.map_err(|error| Failure::unreachable(&what, Causes(&error.without_url())))?;
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| Failure::unreachable(&what, Causes(&error.without_url())))?;
         if !status.is_success() {
             return Err(Failure::refused(&what, status.as_u16(), &reason(&body), retry_after.as_deref()));
         }

@@ -82,11 +82,9 @@ async fn upload(connection: &Connection, url: Url, blob: &Blob) -> Result<(), Fa
     let content = blob.content.as_ref().map_err(|error| Failure::unusable("compress a blob", error))?;
     let options =
         BlockBlobClientOptions { client_options: connection.storage_options(), ..Default::default() };
-    let client = BlockBlobClient::new(url, None, Some(options))
-        .map_err(|error| Failure::of_storage(what, &error))?;
-    client
-        .upload(content.clone().into(), None)
-       .await.map_err(|error| Failure::of_storage(what, &error))?;
+    let client =
+        BlockBlobClient::new(url, None, Some(options)).map_err(|error| Failure::of_storage(what, &error))?;
+    client.upload(content.clone().into(), None).await.map_err(|error| Failure::of_storage(what, &error))?;
     Ok(())
 }
 

@@ -69,8 +69,7 @@ const RELATIONSHIP_LIFE_CYCLE_EVENTS: [Column; 7] = [
 
 impl Table {
     /// All of them.
-    pub(super) const ALL: [Self; 3] =
-        [Self::Property, Self::TwinLifeCycle, Self::RelationshipLifeCycle];
+    pub(super) const ALL: [Self; 3] = [Self::Property, Self::TwinLifeCycle, Self::RelationshipLifeCycle];
 
     /// Where events of a type go; `None` for those that are no data history.
     pub(super) fn of(event_type: EventType) -> Option<Self> {
@@ -209,11 +208,10 @@ mod tests {
 
     #[test]
     fn a_schema_is_read() {
-        assert_eq!(read_schema("TimeStamp:datetime,['My Key']:string,Value:dynamic"), [
-            "TimeStamp",
-            "My Key",
-            "Value"
-        ]);
+        assert_eq!(
+            read_schema("TimeStamp:datetime,['My Key']:string,Value:dynamic"),
+            ["TimeStamp", "My Key", "Value"]
+        );
         assert_eq!(read_schema(""), Vec::<String>::new());
     }
 }

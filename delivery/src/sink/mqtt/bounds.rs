@@ -24,12 +24,7 @@ pub(super) struct Bounds {
 impl Bounds {
     /// Whether the message fits into a PUBLISH packet; the number of bytes when it does not.
     /// `properties_bytes` counts the property length as well (MQTT 5.0, section 3.3.2.3); 0 before MQTT 5.
-    pub(super) fn check(
-        self,
-        message: &Message,
-        qos: MqttQos,
-        properties_bytes: usize,
-    ) -> Result<(), usize> {
+    pub(super) fn check(self, message: &Message, qos: MqttQos, properties_bytes: usize) -> Result<(), usize> {
         let bytes = packet_bytes(message, qos, properties_bytes);
         if u32::try_from(bytes).is_ok_and(|bytes| bytes <= self.packet_bytes_max) {
             Ok(())

@@ -83,7 +83,11 @@ impl<S: AsyncWrite + Unpin> Connect310<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Connect310<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if let First::Incomplete(packet) = &mut self.first {
             packet.extend_from_slice(bytes);
             if is_complete(packet) {
@@ -107,7 +111,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connect310<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Connect310<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, into)
     }
 }
@@ -131,9 +139,11 @@ fn is_complete(packet: &[u8]) -> bool {
 
 /// The packet with the other name; what follows it stays.
 fn as_310(packet: &[u8]) -> io::Result<Vec<u8>> {
-    let no_connect = || io::Error::new(io::ErrorKind::InvalidData, "the first packet is no CONNECT of MQTT 3.1.1");
+    let no_connect =
+        || io::Error::new(io::ErrorKind::InvalidData, "the first packet is no CONNECT of MQTT 3.1.1");
     let (length, told_in) = remaining_length(packet).ok_or_else(no_connect)?;
-    let body = packet.get(1 + told_in..).and_then(|body| body.strip_prefix(NAME_311)).ok_or_else(no_connect)?;
+    let body =
+        packet.get(1 + told_in..).and_then(|body| body.strip_prefix(NAME_311)).ok_or_else(no_connect)?;
     if packet.first() != Some(&CONNECT) {
         return Err(no_connect());
     }
@@ -167,7 +177,9 @@ mod tests {
         let mut packet = vec![CONNECT];
         match body.len() {
             short @ 0..128 => packet.push(u8::try_from(short).unwrap()),
-            long => packet.extend([u8::try_from(long % 128).unwrap() | 0x80, u8::try_from(long / 128).unwrap()]),
+            long => {
+                packet.extend([u8::try_from(long % 128).unwrap() | 0x80, u8::try_from(long / 128).unwrap()])
+            }
         }
         packet.extend(body);
         packet

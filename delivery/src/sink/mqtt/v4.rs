@@ -38,10 +38,8 @@ impl Protocol for V4 {
         let capacity = usize::from(settings.limits.in_flight_events_max);
         let (client, events) = builder.capacity(capacity).try_build().map_err(refused)?;
         let options = PublishOptions::new(qos(settings.qos)).retain(settings.retain);
-        let bounds = Bounds {
-            in_flight_events_max: capacity,
-            packet_bytes_max: settings.limits.packet_bytes_max,
-        };
+        let bounds =
+            Bounds { in_flight_events_max: capacity, packet_bytes_max: settings.limits.packet_bytes_max };
         Ok((Self { client, options }, signals(events, bounds)))
     }
 

@@ -1,5 +1,4 @@
 //! The order through a failure.
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +8,11 @@ use twinroute_common::cloud_event::CloudEvent;
 use super::*;
 use crate::sink::test_events;
 
-const LIMITS: InFlight = InFlight {
-    events_max: 4,
-    events_per_key_max: 4,
-};
+const LIMITS: InFlight = InFlight { events_max: 4, events_per_key_max: 4 };
 
 fn submission(token: u64) -> Submission {
     let event: CloudEvent = test_events::twin_update("room1");
-    Submission {
-        token,
-        event: Arc::new(event),
-    }
+    Submission { token, event: Arc::new(event) }
 }
 
 /// A sink that fails its first event and takes all others.

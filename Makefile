@@ -1,0 +1,43 @@
+# Everything a user or a developer of the event router runs. `make` alone lists it.
+
+FIXTURES ?= tests/fixtures
+WORKERS ?= 2
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help install build demo up down test lint fixtures bench
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+install: ## install what is missing: Debian packages, PostgreSQL with AGE, Kafka, Azurite, clients
+	@tests/install/install.sh
+
+build: install
+	@echo "building the services (release); the first time takes some minutes"
+	@$(CARGO) build --release --workspace --bins
+
+demo: build ## see events flow through all sinks for 20 s
+	@target/release/stack demo
+
+up: build ## start servers and services and leave them running; WORKERS=n; see .run/env
+	@target/release/stack up --workers $(WORKERS)
+
+down: ## stop what `make up` has started
+	@test ! -x target/release/stack || target/release/stack down
+
+test: install ## all tests, on real servers
+	@$(CARGO) build --workspace --bins
+	@$(CARGO) test --workspace
+
+lint: install ## formatting, clippy, documentation, protocol
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+	@tests/install/buf.sh lint proto
+
+fixtures: ## run the event cases of FIXTURES=DIR through decoder and renderers
+	@$(CARGO) run --quiet -p twinroute-tests --bin fixtures -- --dir $(FIXTURES)
+
+bench: build ## measure capture and delivery to Kafka against pg_recvlogical on the same WAL
+	@target/release/stack bench

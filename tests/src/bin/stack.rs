@@ -1,0 +1,58 @@
+//! `stack up`, `stack down`: everything together on this machine, for the Makefile.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use twinroute_tests::checkout;
+use twinroute_tests::stack::{Stack, Steps, down, environment};
+
+/// Runs the servers and the services of the event router on this machine.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Starts everything and leaves it running; .run/env says where it is.
+    Up {
+        /// Number of delivery workers.
+        #[arg(long, default_value_t = 2)]
+        workers: usize,
+    },
+    /// Stops what `up` has started.
+    Down,
+}
+
+#[tokio::main]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a command line tool")]
+async fn main() -> ExitCode {
+    let steps = Steps::told();
+    let file = checkout::root().join(".run").join("env");
+    let done = match Cli::parse().command {
+        Command::Up { workers } => {
+            async {
+                anyhow::ensure!(
+                    !file.exists(),
+                    "it is up already, see {}; make down stops it",
+                    file.display()
+                );
+                let dir = checkout::fresh_run_dir("up")?;
+                let stack = Stack::start(&dir, workers, &steps).await?;
+                let text = environment::detach(stack, &file)?;
+                println!("\n{text}\nAll is up; this list is in {}. make down stops it.", file.display());
+                Ok(())
+            }
+            .await
+        }
+        Command::Down => down::stop(&file, &steps).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

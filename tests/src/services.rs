@@ -1,0 +1,188 @@
+//! The three services as processes of their own, each with its configuration in a file beside its log.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use crate::{checkout, ports, process::Process, wait};
+
+/// How long a service may take until it is ready.
+const READY_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long a service may take to drain: its own grace period and a little more.
+const STOP_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A service: its process, and where it listens. Ports stay its own over restarts.
+#[derive(Debug)]
+pub struct Service {
+    name: String,
+    program: PathBuf,
+    config: PathBuf,
+    log: PathBuf,
+    process: Process,
+    grpc_port: Option<u16>,
+    http_port: u16,
+}
+
+/// Which of the three binaries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// `capture`.
+    Capture,
+    /// `routes-api`.
+    RoutesApi,
+    /// `delivery`.
+    Delivery,
+}
+
+impl Program {
+    fn binary(self) -> &'static str {
+        match self {
+            Self::Capture => "capture",
+            Self::RoutesApi => "routes-api",
+            Self::Delivery => "delivery",
+        }
+    }
+}
+
+impl Service {
+    /// Starts a service called `name` with `settings`, to which free ports are added. It need not be ready yet.
+    ///
+    /// # Errors
+    /// When the binary is not built, or cannot be started.
+    pub fn start(program: Program, name: &str, mut settings: Value, dir: &Path) -> Result<Self> {
+        let dir = checkout::create(dir)?;
+        let (config, log) = (dir.join(format!("{name}.yaml")), dir.join(format!("{name}.log")));
+        let http_port = ports::free()?;
+        merge(&mut settings, "http", "listen", format!("127.0.0.1:{http_port}"));
+        let grpc_port = match program {
+            Program::Delivery => None,
+            Program::Capture | Program::RoutesApi => {
+                let port = ports::free()?;
+                merge(&mut settings, "grpc", "listen", format!("127.0.0.1:{port}"));
+                Some(port)
+            }
+        };
+        // JSON is YAML.
+        std::fs::write(&config, serde_json::to_vec_pretty(&settings)?)?;
+        let program = checkout::binary(program.binary())?;
+        let process = launch(name, &program, &config, &log)?;
+        Ok(Self { name: name.to_owned(), program, config, log, process, grpc_port, http_port })
+    }
+
+    /// Where it serves gRPC; empty for a worker, which serves none.
+    #[must_use]
+    pub fn grpc(&self) -> String {
+        self.grpc_port.map_or_else(String::new, |port| format!("127.0.0.1:{port}"))
+    }
+
+    /// Where it serves health and metrics.
+    #[must_use]
+    pub fn http(&self) -> String {
+        format!("127.0.0.1:{}", self.http_port)
+    }
+
+    /// Its process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Its log file.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Waits until `/readyz` says so.
+    ///
+    /// # Errors
+    /// When it ends or does not become ready, with its own reason.
+    pub async fn until_ready(&mut self) -> Result<()> {
+        let http = self.http();
+        self.process
+            .until_ready(READY_DEADLINE, async || {
+                let (status, text) = get(&http, "/readyz").await?;
+                ensure!(status == 200, "not ready: {}", text.trim());
+                Ok(())
+            })
+            .await
+    }
+
+    /// Waits until a page of it (`/readyz`, `/metrics`) fits.
+    ///
+    /// # Errors
+    /// After `deadline`, with the last page.
+    pub async fn until_page(
+        &self,
+        deadline: Duration,
+        path: &str,
+        fits: impl Fn(u16, &str) -> bool,
+    ) -> Result<String> {
+        wait::until(deadline, &format!("{path} of {}", self.name), async || {
+            let (status, text) = get(&self.http(), path).await?;
+            ensure!(fits(status, &text), "{status}: {text}");
+            Ok(text)
+        })
+        .await
+    }
+
+    /// Kills (-9) it.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.process.kill().await
+    }
+
+    /// Asks it to drain and waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn terminate(&mut self) -> Result<ExitStatus> {
+        self.process.terminate(STOP_DEADLINE).await
+    }
+
+    /// Starts it again after its end, with the same configuration and ports.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.process = launch(&self.name, &self.program, &self.config, &self.log)?;
+        Ok(())
+    }
+
+    /// Lets it outlive us; gives back its process id.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn detach(self) -> Result<i32> {
+        self.process.detach()
+    }
+}
+
+fn launch(name: &str, program: &Path, config: &Path, log: &Path) -> Result<Process> {
+    let mut command = Command::new(program);
+    command.arg("--config").arg(config);
+    Process::start(name, command, log)
+}
+
+/// Sets `section.key`, unless it is set already.
+fn merge(settings: &mut Value, section: &str, key: &str, value: String) {
+    if let Some(settings) = settings.as_object_mut() {
+        let section = settings.entry(section).or_insert_with(|| Value::Object(serde_json::Map::new()));
+        if let Some(section) = section.as_object_mut() {
+            section.entry(key).or_insert(Value::String(value));
+        }
+    }
+}
+
+/// Status and text of a page.
+async fn get(address: &str, path: &str) -> Result<(u16, String)> {
+    let response = reqwest::get(format!("http://{address}{path}")).await.context("no answer")?;
+    Ok((response.status().as_u16(), response.text().await?))
+}
