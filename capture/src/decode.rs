@@ -263,3 +263,6 @@ impl Transaction {
         Position { incarnation, commit_lsn: self.begin.commit_lsn, change_lsn: start, ordinal }
     }
 }
+
+#[cfg(test)]
+mod tests;

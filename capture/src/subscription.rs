@@ -2,101 +2,31 @@
 //!
 //! Pure: takes what was read and what consumers say, and tells what to send and what to confirm. Time is given.
 
+mod bounds;
 mod confirm;
 mod consumer;
 mod frame;
 mod leases;
 mod log;
+mod view;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use twinroute_common::event::Item;
 use twinroute_common::lsn::Lsn;
 use twinroute_common::partition::{Epoch, partition_of};
-use twinroute_common::position::Position;
 
+pub use self::bounds::{Bounds, ProtocolError};
 use self::confirm::Transactions;
 use self::consumer::Consumer;
+use self::frame::FrameRoom;
 pub use self::frame::{OutBatch, OutFrame};
 pub use self::leases::{Assignment, ConsumerKey};
 use self::leases::{Leases, Rebalance};
 use self::log::{Entry, PartitionLog};
-
-/// Bounds of a subscription.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Number of partitions.
-    pub partition_count: u32,
-    /// Events of one frame, unless its bytes are full before.
-    pub frame_events_max: usize,
-    /// Bytes of one frame, unless a single item is larger.
-    pub frame_bytes_max: u64,
-    /// Reading stops at this many un-acknowledged events.
-    pub unacked_events_max: u64,
-    /// Reading stops at this many un-acknowledged bytes.
-    pub unacked_bytes_max: u64,
-    /// Reading between transactions stops when it is this many bytes of WAL ahead of what is confirmed.
-    pub unconfirmed_wal_bytes_max: u64,
-    /// How long a consumer has to give partitions back.
-    pub revoke_deadline: Duration,
-}
-
-/// A consumer broke the protocol. Its stream is closed with INVALID_ARGUMENT and this reason.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum ProtocolError {
-    /// An ack of a partition that the subscription does not have.
-    #[error("ack of partition {partition}, and there are {partition_count}")]
-    UnknownPartition {
-        /// Partition of the ack.
-        partition: u32,
-        /// Number of partitions.
-        partition_count: u32,
-    },
-    /// An ack of a batch that was not sent.
-    #[error("ack of batch {batch} of partition {partition}, and the last one sent was {last_sent}")]
-    AckAheadOfSent {
-        /// Partition of the ack.
-        partition: u32,
-        /// Batch of the ack.
-        batch: u64,
-        /// Last batch that was sent.
-        last_sent: u64,
-    },
-    /// A Released of an assignment that was never sent.
-    #[error("released assignment {assignment_id}, which was never sent")]
-    UnknownAssignment {
-        /// Assignment of the frame.
-        assignment_id: u64,
-    },
-}
-
-/// What was read and is not acknowledged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unacked {
-    /// Number of items.
-    pub events: u64,
-    /// Sum of their costs.
-    pub bytes: u64,
-}
-
-/// State of a partition, for people.
-#[derive(Clone, Debug)]
-pub struct PartitionView {
-    /// Number of the partition.
-    pub partition: u32,
-    /// Its holder and epoch.
-    pub holder: Option<(String, Epoch)>,
-    /// All items up to here are acknowledged.
-    pub settled: Option<Position>,
-    /// The oldest item that is not.
-    pub oldest_unacked: Option<Position>,
-    /// Number of items that are not.
-    pub unacked_events: u64,
-    /// When its holder acknowledged last.
-    pub last_ack: Option<Instant>,
-}
+pub use self::view::{PartitionView, Unacked};
 
 /// The subscription's state.
 #[derive(Debug)]
@@ -443,30 +373,5 @@ impl Subscription {
     }
 }
 
-/// What a frame can still take.
-struct FrameRoom {
-    events: usize,
-    bytes: u64,
-    empty: bool,
-}
-
-impl FrameRoom {
-    /// Takes items of one partition while frame and credit have room. A frame's first item may be of any size.
-    fn fill(&mut self, log: &mut PartitionLog, consumer: &mut Consumer) -> Vec<Arc<Item>> {
-        let mut items = Vec::new();
-        while self.events > 0 && self.bytes > 0 && consumer.credit.allows_one() {
-            let Some(cost_bytes) = log.next_cost_bytes() else { break };
-            if cost_bytes > self.bytes && !self.empty {
-                self.bytes = 0;
-                break;
-            }
-            let Some(item) = log.send_next() else { break };
-            consumer.credit.take(cost_bytes);
-            self.empty = false;
-            self.events -= 1;
-            self.bytes = self.bytes.saturating_sub(cost_bytes);
-            items.push(item);
-        }
-        items
-    }
-}
+#[cfg(test)]
+mod tests;

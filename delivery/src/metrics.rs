@@ -118,11 +118,7 @@ impl EndpointMetrics {
         let undelivered = "Events matched and not delivered";
         registry.register(name("undelivered_events"), undelivered, metrics.undelivered.clone());
         let oldest = "Age of the oldest event that is not delivered";
-        registry.register(
-            name("oldest_undelivered_age_seconds"),
-            oldest,
-            metrics.oldest_age_seconds.clone(),
-        );
+        registry.register(name("oldest_undelivered_age_seconds"), oldest, metrics.oldest_age_seconds.clone());
         let blocked = "Partitions with an event that the destination refused for good";
         registry.register(name("blocked_partitions"), blocked, metrics.blocked_partitions.clone());
         let state = "1 for the state that the endpoint is in";

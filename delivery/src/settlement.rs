@@ -3,11 +3,11 @@
 //! An item is settled when all its deliveries are, or at once when no route matches it. Batches are acknowledged
 //! cumulatively within a lease; credit comes back item by item, also out of order.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use hashbrown::HashMap;
 use smallvec::SmallVec;
-use std::collections::VecDeque;
 use twinroute_common::partition::Epoch;
 
 /// One holding of a partition by this worker. Never used twice within a process.
@@ -110,14 +110,8 @@ impl Settlement {
     pub fn grant(&mut self, partition: u32, epoch: Epoch) -> LeaseId {
         self.last_lease += 1;
         let id = LeaseId(self.last_lease);
-        let lease = Lease {
-            partition,
-            epoch,
-            settled: 0,
-            batches: VecDeque::new(),
-            in_delivery: 0,
-            ackable: false,
-        };
+        let lease =
+            Lease { partition, epoch, settled: 0, batches: VecDeque::new(), in_delivery: 0, ackable: false };
         self.leases.insert(id, lease);
         id
     }
@@ -139,9 +133,8 @@ impl Settlement {
         if number != expected {
             return Err(BatchHole { partition: held.partition, expected, got: number });
         }
-        let items: SmallVec<[Item; 4]> = costs
-            .map(|cost_bytes| Item { progress: Progress::Waiting, cost_bytes })
-            .collect();
+        let items: SmallVec<[Item; 4]> =
+            costs.map(|cost_bytes| Item { progress: Progress::Waiting, cost_bytes }).collect();
         let unsettled = u32::try_from(items.len()).unwrap_or(u32::MAX);
         self.unsettled += u64::from(unsettled);
         held.batches.push_back(Batch { received_at: now, unsettled, items });
@@ -277,5 +270,4 @@ impl Lease {
 }
 
 #[cfg(test)]
-#[path = "settlement/tests.rs"]
 mod tests;

@@ -90,8 +90,9 @@ pub struct Sink {
     pub submissions: mpsc::Sender<Submission>,
     /// Answers, one for each submission unless the sink is closed first.
     ///
-    /// Whoever hands over events takes note of an outcome before handing over the next event: after a failure the sink
-    /// refuses what comes until every outcome has been taken, and then goes on with what the failed events' owner sends.
+    /// Whoever hands over events takes note of an outcome before handing over the next event. After a failure that is not
+    /// about its event, it hands over nothing until everything is answered; what comes before that is refused, so that
+    /// it does not overtake the one that failed.
     pub outcomes: mpsc::Receiver<Outcome>,
     /// How the destination is.
     pub reachability: watch::Receiver<Reachability>,

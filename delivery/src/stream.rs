@@ -123,3 +123,6 @@ async fn follow(context: &mut StreamContext, outage: &mut Outage) -> Result<(), 
     recall_all(&context.routing, &mut context.settled).await;
     end
 }
+
+#[cfg(test)]
+mod tests;

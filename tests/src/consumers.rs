@@ -5,7 +5,7 @@ pub mod kafka;
 pub mod kusto;
 pub mod mqtt;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use serde_json::value::RawValue;
@@ -51,6 +51,9 @@ pub struct Received {
     pub time: jiff::Timestamp,
     /// The `CloudEvent`'s `data`, byte for byte; of a Kusto row the whole row.
     pub data: Box<RawValue>,
+    /// All that arrived, as text: of Kafka key, headers and value, of MQTT properties and payload,
+    /// of Kusto the row.
+    pub wire: Arc<str>,
     /// When the consumer saw it.
     pub received_at: jiff::Timestamp,
 }

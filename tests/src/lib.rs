@@ -22,4 +22,8 @@ pub mod consumers;
 
 pub mod oracle;
 
+pub mod bench;
+
+pub mod demo;
+
 pub mod fixtures;

@@ -8,7 +8,9 @@ use twinroute_common::lsn::Lsn;
 use twinroute_common::partition::Epoch;
 use twinroute_common::position::Position;
 
+use super::consumer::Consumer;
 use super::leases::Assignment;
+use super::log::PartitionLog;
 
 /// A frame to a consumer.
 #[derive(Clone, Debug)]
@@ -57,4 +59,32 @@ pub struct OutBatch {
     pub batch: u64,
     /// The items.
     pub items: Vec<Arc<Item>>,
+}
+
+/// What a frame can still take.
+pub(super) struct FrameRoom {
+    pub(super) events: usize,
+    pub(super) bytes: u64,
+    pub(super) empty: bool,
+}
+
+impl FrameRoom {
+    /// Takes items of one partition while frame and credit have room. A frame's first item may be of any size.
+    pub(super) fn fill(&mut self, log: &mut PartitionLog, consumer: &mut Consumer) -> Vec<Arc<Item>> {
+        let mut items = Vec::new();
+        while self.events > 0 && self.bytes > 0 && consumer.credit.allows_one() {
+            let Some(cost_bytes) = log.next_cost_bytes() else { break };
+            if cost_bytes > self.bytes && !self.empty {
+                self.bytes = 0;
+                break;
+            }
+            let Some(item) = log.send_next() else { break };
+            consumer.credit.take(cost_bytes);
+            self.empty = false;
+            self.events -= 1;
+            self.bytes = self.bytes.saturating_sub(cost_bytes);
+            items.push(item);
+        }
+        items
+    }
 }

@@ -68,7 +68,11 @@ impl StreamSettings {
     pub(super) fn problems(&self) -> Vec<Problem> {
         let milliseconds = 10..=3_600_000;
         [
-            check::not_empty("stream.subscription", &self.subscription, "name the subscription of the workers"),
+            check::not_empty(
+                "stream.subscription",
+                &self.subscription,
+                "name the subscription of the workers",
+            ),
             check::range("stream.credit_events_max", &self.credit_events_max, &(64..=10_000_000)),
             check::range("stream.credit_bytes_max", &self.credit_bytes_max, &(1 << 20..=1 << 40)),
             check::range("stream.ack_interval_ms", &self.ack_interval_ms, &(0..=1_000)),

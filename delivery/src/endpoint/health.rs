@@ -46,7 +46,12 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) fn new(endpoint: &str, now: SystemTime) -> Self {
-        Self { endpoint: endpoint.to_owned(), state: State::Connecting, since: now, last_error: String::new() }
+        Self {
+            endpoint: endpoint.to_owned(),
+            state: State::Connecting,
+            since: now,
+            last_error: String::new(),
+        }
     }
 
     /// An event was refused.

@@ -48,7 +48,7 @@ pub struct Refusal {
     pub delivery: Delivery,
     /// Why.
     pub error: SinkError,
-    /// Whether the key was already waiting because of a permanent failure.
+    /// What it means for its key.
     pub kind: RefusalKind,
 }
 
@@ -146,7 +146,9 @@ impl Lane {
         let (state, error) = match verdict {
             Verdict::Delivered => (EntryState::Delivered, None),
             Verdict::Permanent(error) => (EntryState::Refused(Refused::Permanently), Some(error)),
-            Verdict::Retryable(error) if error.about_event => (EntryState::Refused(Refused::ForNow), Some(error)),
+            Verdict::Retryable(error) if error.about_event => {
+                (EntryState::Refused(Refused::ForNow), Some(error))
+            }
             Verdict::Retryable(error) => (EntryState::Refused(Refused::Unreached), Some(error)),
         };
         let key = self.keys.answer(token, state)?;
@@ -219,6 +221,12 @@ impl Lane {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Deliveries handed over and not answered.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.open
     }
 
     /// Something could be handed over, if the gate, the fence and the sink let it.

@@ -26,6 +26,9 @@ const FENCE_INTERVAL: Duration = Duration::from_millis(50);
 /// Without a sink nothing is handed over.
 const NO_SINK: InFlight = InFlight { events_max: 0, events_per_key_max: 0 };
 
+/// What is said of a destination that is connected and does not answer.
+const SILENT: &str = "the destination is connected, but has answered nothing for endpoint.answer_timeout_ms";
+
 pub(super) struct Task {
     endpoint: Endpoint,
     context: EndpointContext,
@@ -40,6 +43,8 @@ pub(super) struct Task {
     /// When to try to start it again.
     start_at: Option<Instant>,
     start_backoff: Backoff,
+    /// Since when the sink has had something and answered nothing.
+    silent_since: Option<Instant>,
     settled: Vec<ItemRef>,
 }
 
@@ -71,6 +76,7 @@ impl Task {
             sink: None,
             refused: None,
             start_at: None,
+            silent_since: None,
             settled: Vec::new(),
         };
         (task, reports)
@@ -180,6 +186,7 @@ impl Task {
 
     fn take_answers(&mut self, answers: &mut Vec<Outcome>) {
         let now = now();
+        self.silent_since = None;
         let settled_before = self.settled.len();
         for outcome in answers.drain(..) {
             if let Some(refusal) = self.lane.answer(outcome, now, &mut self.settled) {
@@ -226,7 +233,7 @@ impl Task {
         if self.sink.is_some() && self.context.fence.may_write(now) && !self.hand_over(now) {
             self.sink_ended().await;
         }
-        self.follow_state();
+        self.follow_state(now);
     }
 
     /// `false` when the sink takes nothing more, which is its end: the lane asks for no more than it has room for.
@@ -252,12 +259,23 @@ impl Task {
         lane.into_iter().chain(self.start_at).min()
     }
 
-    fn follow_state(&mut self) {
+    fn follow_state(&mut self, now: Instant) {
         let reachability = match &self.sink {
             Some(sink) => sink.reachability.borrow().clone(),
             None => Reachability::Connecting,
         };
         let before = self.health.state;
+        if self.lane.in_flight() == 0 {
+            self.silent_since = None;
+        } else if self.silent_since.is_none() {
+            self.silent_since = Some(now);
+        }
+        let silent_for = self.silent_since.map(|since| now.saturating_duration_since(since));
+        let is_silent = silent_for.is_some_and(|silent| silent > self.context.settings.answer_timeout());
+        let reachability = match reachability {
+            Reachability::Connected if is_silent => Reachability::Unreachable(SILENT.to_owned()),
+            other => other,
+        };
         let refused = self.refused.as_deref();
         self.health.see(&reachability, refused, self.lane.has_setbacks(), SystemTime::now());
         if self.health.state != before || self.report.borrow().refused.as_deref() != refused {

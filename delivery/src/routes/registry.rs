@@ -47,13 +47,21 @@ impl Registry {
             refused.into_iter().map(|(name, reason)| Refused { resource: format!("routes/{name}"), reason });
         if table.version > self.table.version {
             let endpoints = self.endpoints(&table).await;
-            info!(version = table.version, routes = table.routes.len(), endpoints = endpoints.len(), "route table");
+            info!(
+                version = table.version,
+                routes = table.routes.len(),
+                endpoints = endpoints.len(),
+                "route table"
+            );
             self.routing.replace(Routing { version: table.version, table: compiled, endpoints });
             self.version.set(i64::try_from(table.version).unwrap_or(i64::MAX));
             self.table = table;
         } else if table.version < self.table.version {
             let ours = self.table.version;
-            warn!(version = table.version, ours, "an older route table was sent; the newer one stays in force");
+            warn!(
+                version = table.version,
+                ours, "an older route table was sent; the newer one stays in force"
+            );
         }
         refused.collect()
     }

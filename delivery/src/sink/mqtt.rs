@@ -37,3 +37,6 @@ pub fn start(name: &str, options: &MqttOptions, context: SinkContext) -> Result<
         }
     }))
 }
+
+#[cfg(test)]
+mod tests;

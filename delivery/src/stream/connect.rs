@@ -32,8 +32,7 @@ pub(super) async fn connect(
     worker_id: &str,
 ) -> Result<Connected, StreamError> {
     let channel = grpc::connect(capture).await?;
-    let mut client =
-        CaptureServiceClient::new(channel).max_decoding_message_size(capture.message_bytes_max);
+    let mut client = CaptureServiceClient::new(channel).max_decoding_message_size(capture.message_bytes_max);
     let (outgoing, requests) = mpsc::channel(FRAMES_MAX);
     let hello_sent_at = Instant::now();
     // A fresh channel has room for it.

@@ -27,7 +27,9 @@ pub enum StreamError {
     #[error("capture did not begin the stream with Welcome")]
     NotWelcome,
     /// Capture may send larger messages than this worker takes.
-    #[error("capture sends events of up to {needed} bytes; raise capture.message_bytes_max, which is {configured}")]
+    #[error(
+        "capture sends events of up to {needed} bytes; raise capture.message_bytes_max, which is {configured}"
+    )]
     MessageLimit {
         /// Bytes of the largest event, and room for its frame.
         needed: u64,

@@ -79,9 +79,8 @@ impl TryFrom<proto::SubscribeResponse> for InFrame {
             }
             Response::HeartbeatSeen(seen) => Self::HeartbeatSeen(seen.n),
             Response::Fenced(fenced) => {
-                let one = |one: proto::FencedPartition| {
-                    Ok((one.partition, epoch(one.epoch, "FencedPartition")?))
-                };
+                let one =
+                    |one: proto::FencedPartition| Ok((one.partition, epoch(one.epoch, "FencedPartition")?));
                 Self::Fenced(fenced.partitions.into_iter().map(one).collect::<Result<_, _>>()?)
             }
             Response::Progress(_) => Self::Progress,

@@ -10,9 +10,9 @@ use twinroute_common::partition::Epoch;
 
 use crate::settlement::{LeaseId, Settlement};
 
-/// Part of a revoke's deadline within which what is in delivery may be settled. The rest is for cutting off what is
-/// not, and for the way back to capture.
-const SETTLING: (u32, u32) = (3, 4);
+/// Part of a revoke's deadline within which what is in delivery may be settled: half. The rest is for closing sinks that
+/// did not settle it, and for the way back to capture.
+const SETTLING: (u32, u32) = (1, 2);
 
 /// What is held and what is being given back.
 #[derive(Debug, Default)]
@@ -136,7 +136,8 @@ impl Leases {
 
     /// The version of the routing that something waits for.
     pub(super) fn awaited_version(&self, version: u64) -> Option<u64> {
-        let waiting = self.held.values().filter(|held| held.min_version > version && !held.waiting.is_empty());
+        let waiting =
+            self.held.values().filter(|held| held.min_version > version && !held.waiting.is_empty());
         waiting.map(|held| held.min_version).max()
     }
 
@@ -257,7 +258,7 @@ mod tests {
         settlement.dispatched(item, 1);
         leases.revoke(7, &[1], DEADLINE, now);
         assert_eq!(leases.settled(&settlement), None);
-        assert_eq!(leases.overdue_at(), Some(now + Duration::from_secs(6)));
+        assert_eq!(leases.overdue_at(), Some(now + Duration::from_secs(4)));
 
         // when that is delivered, it can be released
         settlement.delivered(item);

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use twinroute_tests::bench;
 use twinroute_tests::checkout;
+use twinroute_tests::demo;
 use twinroute_tests::stack::{Stack, Steps, down, environment};
 
 /// Runs the servers and the services of the event router on this machine.
@@ -15,6 +17,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Shows events flow through all sinks for 20 s, and whether all of them arrived.
+    Demo,
     /// Starts everything and leaves it running; .run/env says where it is.
     Up {
         /// Number of delivery workers.
@@ -23,6 +27,8 @@ enum Command {
     },
     /// Stops what `up` has started.
     Down,
+    /// Measures capture and delivery against `pg_recvlogical`.
+    Bench,
 }
 
 #[tokio::main]
@@ -46,6 +52,8 @@ async fn main() -> ExitCode {
             }
             .await
         }
+        Command::Demo => return demo::run(&steps).await,
+        Command::Bench => bench::run(&steps).await,
         Command::Down => down::stop(&file, &steps).await,
     };
     match done {

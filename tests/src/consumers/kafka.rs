@@ -1,7 +1,7 @@
 //! Reads a Kafka topic from its beginning: `CloudEvents` in binary content mode
 //! (CloudEvents Kafka protocol binding 1.0.2, section 3.2).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 use rdkafka::{
@@ -11,13 +11,37 @@ use rdkafka::{
 };
 use serde_json::value::RawValue;
 
-use super::{Consumer, Inbox, PAUSE_AFTER_ERROR, Received, Sink, deliver};
+use super::{CONNECT_DEADLINE, Consumer, Inbox, PAUSE_AFTER_ERROR, Received, Sink, deliver};
+use crate::wait;
 
 /// Consumes all partitions of `topic`, which is created when missing.
 ///
 /// # Errors
 /// When the consumer cannot be made.
 pub fn consume(brokers: &str, topic: &str) -> Result<Consumer> {
+    Ok(start(brokers, topic)?.1)
+}
+
+/// Consumes as [`consume`] does, and has been given its partitions when this returns.
+///
+/// # Errors
+/// When the broker does not answer in time.
+pub async fn attach(brokers: &str, topic: &str) -> Result<Consumer> {
+    let (client, consumer) = start(brokers, topic)?;
+    // To ask for a topic makes it; to subscribe to it does not.
+    let (asking, asked) = (Arc::clone(&client), topic.to_owned());
+    tokio::task::spawn_blocking(move || asking.fetch_metadata(Some(&asked), CONNECT_DEADLINE))
+        .await?
+        .with_context(|| format!("the Kafka broker {brokers} does not answer"))?;
+    wait::until(CONNECT_DEADLINE, "partitions of the Kafka topic", async || {
+        ensure!(client.assignment()?.count() > 0, "{topic} at {brokers}: none yet");
+        Ok(())
+    })
+    .await?;
+    Ok(consumer)
+}
+
+fn start(brokers: &str, topic: &str) -> Result<(Arc<StreamConsumer>, Consumer)> {
     let client: StreamConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         // A group of its own: it reads everything.
@@ -33,25 +57,30 @@ pub fn consume(brokers: &str, topic: &str) -> Result<Consumer> {
         .set("log_level", "2")
         .create()?;
     client.subscribe(&[topic])?;
+    let client = Arc::new(client);
     let inbox = Inbox::default();
-    Ok(Consumer::run(&inbox.clone(), async move {
+    let receiving = Arc::clone(&client);
+    let consumer = Consumer::run(&inbox.clone(), async move {
         loop {
-            match client.recv().await {
+            match receiving.recv().await {
                 Ok(message) => deliver(&inbox, read(&message)),
                 // Of the connection, not of an event: the client goes on by itself.
                 Err(_) => tokio::time::sleep(PAUSE_AFTER_ERROR).await,
             }
         }
-    }))
+    });
+    Ok((client, consumer))
 }
 
 fn read(message: &BorrowedMessage<'_>) -> Result<Received> {
     let received_at = jiff::Timestamp::now();
     let headers = message.headers().context("a record without headers")?;
     let mut attributes = BTreeMap::new();
+    let mut wire = format!("key: {}\n", String::from_utf8_lossy(message.key().unwrap_or_default()));
     for header in headers.iter() {
         let value = str::from_utf8(header.value.unwrap_or_default())
             .with_context(|| format!("header {} is not UTF-8", header.key))?;
+        writeln!(wire, "{}: {value}", header.key)?;
         let name = header.key.strip_prefix("ce_").unwrap_or(header.key);
         let before = attributes.insert(name, value);
         ensure!(before.is_none(), "header {name} is there twice");
@@ -65,6 +94,7 @@ fn read(message: &BorrowedMessage<'_>) -> Result<Received> {
     let key = attribute("partitionkey")?;
     ensure!(message.key() == Some(key.as_bytes()), "the record's key is not the ordering key {key}");
     let data = str::from_utf8(message.payload().context("a record without value")?)?;
+    write!(wire, "\n{data}")?;
     Ok(Received {
         sink: Sink::Kafka,
         id: attribute("id")?,
@@ -75,6 +105,7 @@ fn read(message: &BorrowedMessage<'_>) -> Result<Received> {
         sequence: attribute("sequence")?,
         time: attribute("time")?.parse().context("time is none")?,
         data: RawValue::from_string(data.to_owned()).context("the value is not JSON")?,
+        wire: wire.into(),
         received_at,
     })
 }

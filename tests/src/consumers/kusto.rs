@@ -102,6 +102,7 @@ fn read(table: &str, line: &str) -> Result<Received> {
         sequence: row.sequence,
         time: row.time_stamp,
         data: RawValue::from_string(line.to_owned())?,
+        wire: line.into(),
         received_at: jiff::Timestamp::now(),
     })
 }

@@ -96,6 +96,9 @@ fn read(message: &Publish) -> Result<Received> {
     })?;
     ensure!(event.specversion == "1.0", "specversion is {}", event.specversion);
     ensure!(event.datacontenttype == "application/json", "datacontenttype is {}", event.datacontenttype);
+    let format = properties.and_then(|p| p.payload_format_indicator).unwrap_or_default();
+    let payload = str::from_utf8(&message.payload)?;
+    let wire = format!("content-type: {CONTENT_TYPE}\npayload-format-indicator: {format}\n\n{payload}");
     Ok(Received {
         sink: Sink::Mqtt,
         id: event.id,
@@ -106,6 +109,7 @@ fn read(message: &Publish) -> Result<Received> {
         sequence: event.sequence,
         time: event.time,
         data: event.data,
+        wire: wire.into(),
         received_at,
     })
 }

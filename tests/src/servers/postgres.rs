@@ -19,7 +19,7 @@ use crate::{
 const CHROOT: &str = include_str!("postgres/chroot.sh");
 
 /// What the servers run with beside the port. Slots and walsenders: enough for tests side by side.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 11] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     "shared_preload_libraries=age",
@@ -29,6 +29,8 @@ const SETTINGS: [&str; 10] = [
     "max_prepared_transactions=0",
     "max_connections=200",
     "fsync=on",
+    // When a change was committed is asked for by the tests that compare events byte for byte.
+    "track_commit_timestamp=on",
     "log_line_prefix=%m [%p] %d ",
 ];
 
@@ -102,6 +104,29 @@ impl Postgres {
     /// When the server refuses or does not answer.
     pub async fn connect(&self, database: &str) -> Result<Client> {
         connect(&self.url(database)).await
+    }
+
+    /// How far the WAL has been written, in bytes.
+    ///
+    /// # Errors
+    /// When the server does not answer.
+    pub async fn wal_end(&self) -> Result<u64> {
+        self.lsn("SELECT pg_current_wal_insert_lsn() - '0/0'").await
+    }
+
+    /// How far the slot that is furthest behind is confirmed, in bytes.
+    ///
+    /// # Errors
+    /// When there is no slot or the server does not answer.
+    pub async fn confirmed(&self) -> Result<u64> {
+        self.lsn("SELECT min(confirmed_flush_lsn) - '0/0' FROM pg_replication_slots").await
+    }
+
+    /// Runs a query for a byte position, which is a numeric.
+    async fn lsn(&self, query: &str) -> Result<u64> {
+        let client = self.connect("postgres").await?;
+        let row = client.query_one(&format!("SELECT (({query})::bigint)"), &[]).await?;
+        Ok(row.try_get::<_, i64>(0)?.try_into()?)
     }
 
     /// Makes a database with AGE in it; gives back its URL.

@@ -78,16 +78,25 @@ pub async fn create_default(stack: &Stack) -> Result<()> {
 /// # Errors
 /// When they do not in time.
 pub async fn until_applied(stack: &Stack) -> Result<()> {
+    for (name, _, _) in ROUTES {
+        until_in_force(stack, name).await?;
+    }
+    Ok(())
+}
+
+/// Waits until every worker has applied a route as it is now.
+///
+/// # Errors
+/// When they do not in time.
+pub async fn until_in_force(stack: &Stack, name: &str) -> Result<()> {
     let client = client(stack).await?;
     let workers = u32::try_from(stack.workers.len())?;
     wait::until(APPLIED_DEADLINE, "the routes to be in force", async || {
-        for (name, _, _) in ROUTES {
-            let request = GetEventRouteRequest { name: name.to_owned() };
-            let route = client.clone().get_event_route(request).await?.into_inner().event_route;
-            let state = route.and_then(|route| route.state).unwrap_or_default();
-            ensure!(state.last_error.is_empty(), "{name}: {}", state.last_error);
-            ensure!(state.workers_applied >= workers, "{name}: {} workers", state.workers_applied);
-        }
+        let request = GetEventRouteRequest { name: name.to_owned() };
+        let route = client.clone().get_event_route(request).await?.into_inner().event_route;
+        let state = route.and_then(|route| route.state).unwrap_or_default();
+        ensure!(state.last_error.is_empty(), "{name}: {}", state.last_error);
+        ensure!(state.workers_applied >= workers, "{name}: {} workers", state.workers_applied);
         Ok(())
     })
     .await

@@ -103,6 +103,7 @@ mod tests {
             sequence: String::new(),
             time: jiff::Timestamp::UNIX_EPOCH,
             data: to_raw_value(data)?,
+            wire: "".into(),
             received_at: jiff::Timestamp::UNIX_EPOCH,
         })
     }

@@ -146,6 +146,18 @@ async fn a_sink_that_cannot_be_started_is_down_and_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_destination_that_never_answers_is_down_until_it_does() {
+    let mut scene = Scene::new();
+    let (handle, mut sink) = start(&mut scene).await;
+    handle.deliver(vec![delivery(1, "a", 1)]).unwrap();
+    let (token, _) = sink.next().await.unwrap();
+    let mut report = handle.report().clone();
+    report.wait_for(|report| report.state == State::Down).await.unwrap();
+    sink.answer(token, Verdict::Delivered).await;
+    report.wait_for(|report| report.state == State::Healthy).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sink_that_ends_by_itself_is_replaced() {
     let mut scene = Scene::new();
     let (handle, mut sink) = start(&mut scene).await;

@@ -45,6 +45,7 @@ async fn a_route_that_cannot_be_used_is_told_and_harms_no_other() {
     let mut registry = registry(&scene);
     let mut table = table(1, &[endpoint("one", "a")]);
     if let Some(mut bad) = table.routes.get("to-one").cloned() {
+        bad.name = "bad".to_owned();
         bad.filter = "what?".to_owned();
         table.routes.insert("bad".to_owned(), bad);
     }

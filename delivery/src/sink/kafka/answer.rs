@@ -48,6 +48,14 @@ const TABLE: [(RDKafkaErrorCode, &str, Meaning); 26] = [
     (RDKafkaErrorCode::NotEnoughReplicas, "NOT_ENOUGH_REPLICAS", NotThisEvent),
 ];
 
+/// Errors that follow from another one.
+const CONSEQUENCES: [RDKafkaErrorCode; 4] = [
+    RDKafkaErrorCode::PurgeQueue,
+    RDKafkaErrorCode::PurgeInflight,
+    RDKafkaErrorCode::Fatal,
+    RDKafkaErrorCode::GaplessGuarantee,
+];
+
 /// The name of errors that the table does not have.
 const OTHER: &str = "KAFKA_ERROR";
 
@@ -74,11 +82,15 @@ pub(super) struct Answer {
 /// What an error means for the event that it was reported for.
 ///
 /// A broker refuses a batch as a whole when it is too large. That ends a record that was alone in it; the others are tried
-/// again in smaller batches.
-pub(super) fn answer(code: RDKafkaErrorCode, sent: Sent) -> Answer {
+/// again in smaller batches. `background` is what librdkafka said last about the connection or itself.
+pub(super) fn answer(code: RDKafkaErrorCode, sent: Sent, background: &str) -> Answer {
     let known = TABLE.iter().find(|(known, _, _)| *known == code);
     let name = known.map_or(OTHER, |(_, name, _)| name);
-    let message = code.to_string();
+    let message = if CONSEQUENCES.contains(&code) && !background.is_empty() {
+        format!("not written, because the producer was replaced: {background}")
+    } else {
+        code.to_string()
+    };
     let verdict = match (known.map(|(_, _, meaning)| *meaning), sent) {
         (Some(TooLarge), Sent::Batched) => {
             let verdict = SinkError::about_connection(name, message).retryable();
@@ -103,7 +115,7 @@ mod tests {
     }
 
     fn outcome(code: RDKafkaErrorCode, sent: Sent) -> Expected {
-        match answer(code, sent).verdict {
+        match answer(code, sent, "").verdict {
             Verdict::Permanent(_) => Expected::Permanent,
             Verdict::Retryable(error) if error.about_event => Expected::RetryThisEvent,
             _ => Expected::RetryWithoutAttempt,
@@ -135,8 +147,18 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_from_another_error_tells_that_one() {
+        let Verdict::Retryable(error) =
+            answer(RDKafkaErrorCode::PurgeQueue, Sent::Never, "wrong password").verdict
+        else {
+            panic!("it can be tried again");
+        };
+        assert_eq!(error.message, "not written, because the producer was replaced: wrong password");
+    }
+
+    #[test]
     fn only_a_shared_batch_that_is_too_large_makes_batches_smaller() {
-        let shrinks = |code, sent| answer(code, sent).batch_too_large;
+        let shrinks = |code, sent| answer(code, sent, "").batch_too_large;
         assert!(shrinks(RDKafkaErrorCode::MessageSizeTooLarge, Sent::Batched));
         assert!(!shrinks(RDKafkaErrorCode::MessageSizeTooLarge, Sent::Alone));
         assert!(!shrinks(RDKafkaErrorCode::UnknownTopic, Sent::Batched));

@@ -14,7 +14,7 @@ use super::answer::{Sent, answer};
 use super::record::record;
 use super::reports::Reports;
 use crate::sink::port::Port;
-use crate::sink::{SinkError, Submission};
+use crate::sink::{SinkError, Submission, Verdict};
 
 /// How many events are taken from the queue at once.
 const TAKEN_AT_ONCE: usize = 256;
@@ -102,8 +102,8 @@ impl Generation {
                 },
                 Written::Refused(code) => {
                     self.waiting.pop_front();
-                    let verdict = answer(code, Sent::Never).verdict;
-                    let ends_here = matches!(verdict, crate::sink::Verdict::Permanent(_));
+                    let verdict = answer(code, Sent::Never, &self.reports.background()).verdict;
+                    let ends_here = matches!(verdict, Verdict::Permanent(_));
                     port.answers.send(token, verdict).await;
                     if !ends_here {
                         return Some(End::Broken);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use twinroute_common::route::{KafkaAccess, KafkaSasl, TokenIdentity};
+use twinroute_common::route::{ClientSecretIdentity, KafkaAccess, KafkaSasl, TokenIdentity, TokenServer};
 use twinroute_common::secret::Secret;
 
 use super::connection_string;
@@ -128,8 +128,8 @@ fn token_cache(
     Ok(Arc::new(TokenCache::new(source)))
 }
 
-fn asks_azure(client: &twinroute_common::route::ClientSecretIdentity) -> bool {
-    matches!(client.server, twinroute_common::route::TokenServer::AzureTenant(_))
+fn asks_azure(client: &ClientSecretIdentity) -> bool {
+    matches!(client.server, TokenServer::AzureTenant(_))
 }
 
 fn host(broker: &str) -> &str {

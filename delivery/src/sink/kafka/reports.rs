@@ -118,7 +118,7 @@ impl Reports {
         self.broken.cancel();
         // librdkafka puts nothing behind a record that fills a batch, and such a record into no batch that has some.
         let sent = if bytes >= self.batch_bytes { Sent::Alone } else { Sent::Batched };
-        let answer = answer(code, sent);
+        let answer = answer(code, sent, &self.background());
         if answer.batch_too_large {
             self.batch_too_large.store(true, Ordering::Release);
         }
@@ -130,8 +130,12 @@ impl Reports {
     }
 
     fn is_unreachable(&self) {
-        let why = self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        tell(&self.reachability, Reachability::Unreachable(why));
+        tell(&self.reachability, Reachability::Unreachable(self.background()));
+    }
+
+    /// What librdkafka said last about the connection or itself.
+    pub(super) fn background(&self) -> String {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -12,13 +12,15 @@ use crate::config::sinks::KafkaLimits;
 /// - Idempotent and gapless: no repeats within a producer's life, and nothing is written behind a batch that failed.
 /// - `message.timeout.ms=0`: librdkafka never gives up; the endpoint decides when to.
 /// - `murmur2_random`: the same key goes to the same partition as with Kafka's Java clients.
+/// - `reconnect.backoff.max.ms`: a broker that is back is noticed within two seconds.
 /// - `ssl.ca.location=probe`: the system's certificates, also with a linked-in OpenSSL.
-const ALWAYS: [(&str, &str); 8] = [
+const ALWAYS: [(&str, &str); 9] = [
     ("acks", "all"),
     ("enable.idempotence", "true"),
     ("enable.gapless.guarantee", "true"),
     ("message.timeout.ms", "0"),
     ("partitioner", "murmur2_random"),
+    ("reconnect.backoff.max.ms", "2000"),
     ("socket.keepalive.enable", "true"),
     ("socket.nagle.disable", "true"),
     ("ssl.ca.location", "probe"),

@@ -1,10 +1,10 @@
 //! Why Kusto or its storage did not take something. No answer of theirs is about a single event.
 
+use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use azure_core::error::ErrorKind;
 use jiff::fmt::rfc2822;
-use twinroute_common::causes::Causes;
 
 use crate::sink::SinkError;
 
@@ -65,7 +65,8 @@ impl Failure {
                 let why = error_code.as_deref().unwrap_or("no reason given");
                 Self::refused(what, u16::from(*status), why, retry_after.as_deref())
             }
-            _ => Self::unreachable(what, Causes(error)),
+            // What stands before it names the URL, and with it the signature.
+            _ => Self::unreachable(what, root_cause(error)),
         }
     }
 
@@ -81,6 +82,14 @@ impl From<SinkError> for Failure {
     }
 }
 
+fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause
+}
+
 /// Seconds, or a date (RFC 9110, section 10.2.3).
 fn read_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
@@ -92,6 +101,9 @@ fn read_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use azure_core::http::{ClientOptions, RetryOptions};
+    use azure_storage_queue::{QueueClient, QueueClientOptions};
+
     use super::*;
 
     #[test]
@@ -102,6 +114,23 @@ mod tests {
             assert!(!failure.error.about_event);
             assert_eq!(failure.status, Some(status));
         }
+    }
+
+    #[tokio::test]
+    async fn a_signature_is_never_told() {
+        // given storage that nothing listens for
+        let url = "http://127.0.0.1:1/account/queue?sig=hunter2".parse().unwrap();
+        let client_options = ClientOptions { retry: RetryOptions::none(), ..Default::default() };
+        let options = QueueClientOptions { client_options, ..Default::default() };
+        let client = QueueClient::new(url, None, Some(options)).unwrap();
+
+        // when it is used
+        let error = client.clear(None).await.err().unwrap();
+
+        // then the failure tells why, and not where with which signature
+        let failure = Failure::of_storage("clear", &error);
+        assert!(!failure.error.message.contains("hunter2"), "{}", failure.error.message);
+        assert!(failure.error.message.contains("refused"), "{}", failure.error.message);
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Protocol for V4 {
         let options = PublishOptions::new(qos(settings.qos)).retain(settings.retain);
         let bounds =
             Bounds { in_flight_events_max: capacity, packet_bytes_max: settings.limits.packet_bytes_max };
-        Ok((Self { client, options }, signals(events, bounds)))
+        Ok((Self { client, options }, signals(events, bounds, settings.connect_deadline())))
     }
 
     fn publish(&self, message: Message) -> Result<impl Future<Output = Verdict> + Send, SinkError> {
@@ -97,11 +97,15 @@ fn client_options(settings: &Settings) -> MqttOptions {
 
 /// The connection as a stream, which unlike the library's own call survives being polled now and then. It ends with the
 /// connection, so that the library does not connect and send again.
-fn signals(mut events: EventLoop, bounds: Bounds) -> impl Stream<Item = Signal> + Send {
+fn signals(
+    mut events: EventLoop,
+    bounds: Bounds,
+    connect_deadline: Duration,
+) -> impl Stream<Item = Signal> + Send {
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true);
     // Whole seconds only; the session's own deadline is exact and comes first.
-    network.set_connection_timeout(u64::MAX >> 32);
+    network.set_connection_timeout(connect_deadline.as_secs() + 1);
     events.set_network_options(network);
     stream::unfold(Some(events), move |events| async move {
         let mut events = events?;

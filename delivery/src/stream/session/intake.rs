@@ -64,7 +64,8 @@ impl Session<'_> {
     fn note(&mut self, poison: Vec<Poison>) {
         for Poison { partition, what } in poison {
             self.context.metrics.poison_events.inc();
-            let text = format!("partition {partition} is blocked by an item that cannot be delivered: {what}");
+            let text =
+                format!("partition {partition} is blocked by an item that cannot be delivered: {what}");
             error!("{text}; nothing behind it in this partition is delivered");
             self.context.poison.send_replace(Some(text));
             self.report();

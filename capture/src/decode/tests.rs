@@ -1,0 +1,208 @@
+//! Tests of the decoder: transactions in, items out.
+
+mod wire;
+
+use twinroute_common::event::{EntityKind, EventData, Item, Operation};
+
+use self::wire::Wal;
+use super::window::{WINDOW_BYTES_MAX, WINDOW_ROWS_MAX};
+
+const ROOM: &str = r#"{"$dtId": "room1", "$metadata": {"$model": "m"}, "t": 1}"#;
+const WARM_ROOM: &str = r#"{"$dtId": "room1", "$metadata": {"$model": "m"}, "t": 2}"#;
+const STUB: &str = r#"{"$dtId": "room1"}"#;
+const OTHER: &str = r#"{"$dtId": "room2", "$metadata": {"$model": "m"}}"#;
+
+fn events(items: &[Item]) -> Vec<(Operation, &str, Option<&str>, Option<&str>)> {
+    let text = |document: &Option<bytes::Bytes>| {
+        document.as_ref().map(|json| &*String::from_utf8_lossy(json).into_owned().leak())
+    };
+    let event = |item| match item {
+        &Item::Event(ref event) => {
+            (event.operation, event.entity_id.as_str(), text(&event.old), text(&event.new))
+        }
+        other => panic!("no event: {other:?}"),
+    };
+    items.iter().map(event).collect()
+}
+
+fn only_event(items: &[Item]) -> &EventData {
+    match items {
+        [Item::Event(event)] => event,
+        other => panic!("not one event: {other:?}"),
+    }
+}
+
+#[test]
+fn a_stub_and_its_update_are_one_create() {
+    let items = Wal::new().insert("1", STUB).update("1", Some(STUB), ROOM).commit();
+    assert_eq!(events(&items), [(Operation::Create, "room1", None, Some(ROOM))]);
+}
+
+#[test]
+fn several_updates_are_one_with_the_first_old_and_the_last_new_document() {
+    let items = Wal::new()
+        .update("1", Some(STUB), ROOM)
+        .update("1", Some(ROOM), WARM_ROOM)
+        .update("2", Some(OTHER), OTHER)
+        .commit();
+    assert_eq!(
+        events(&items),
+        [
+            (Operation::Update, "room1", Some(STUB), Some(WARM_ROOM)),
+            (Operation::Update, "room2", Some(OTHER), Some(OTHER)),
+        ]
+    );
+}
+
+#[test]
+fn what_was_created_and_deleted_never_was() {
+    let items = Wal::new().insert("1", ROOM).delete("1", Some(ROOM)).commit();
+    assert_eq!(events(&items), []);
+}
+
+#[test]
+fn delete_and_create_of_one_twin_is_an_update_in_either_order() {
+    let expected = [(Operation::Update, "room1", Some(ROOM), Some(WARM_ROOM))];
+    let items = Wal::new().delete("1", Some(ROOM)).insert("2", WARM_ROOM).commit();
+    assert_eq!(events(&items), expected);
+    let items = Wal::new().insert("2", WARM_ROOM).delete("1", Some(ROOM)).commit();
+    assert_eq!(events(&items), expected);
+}
+
+#[test]
+fn a_row_that_becomes_another_twin_ends_one_and_begins_the_other_delete_first() {
+    let items = Wal::new().update("1", Some(ROOM), OTHER).commit();
+    assert_eq!(
+        events(&items),
+        [(Operation::Delete, "room1", Some(ROOM), None), (Operation::Create, "room2", None, Some(OTHER))]
+    );
+    let ordinals: Vec<u32> = items.iter().map(|item| item.position().ordinal).collect();
+    assert_eq!(ordinals, [0, 1]);
+}
+
+#[test]
+fn rows_at_one_lsn_are_counted_before_any_filter() {
+    // given two rows of one statement, the first of which is no entity
+    let items = Wal::new().insert("1", r#"{"name": "nobody"}"#).same_lsn().insert("2", ROOM).commit();
+    assert_eq!(only_event(&items).position.ordinal, 2);
+}
+
+#[test]
+fn an_update_without_its_old_row_has_no_old_document() {
+    let items = Wal::new().update("1", None, ROOM).commit();
+    assert_eq!(events(&items), [(Operation::Update, "room1", None, Some(ROOM))]);
+}
+
+#[test]
+fn a_delete_by_key_alone_is_skipped_unless_the_transaction_showed_the_document() {
+    let items = Wal::new().delete("1", None).commit();
+    assert_eq!(events(&items), []);
+    let items = Wal::new().update("1", None, ROOM).delete("1", None).commit();
+    assert_eq!(events(&items), [(Operation::Delete, "room1", Some(ROOM), None)]);
+}
+
+#[test]
+fn an_unchanged_toasted_document_is_the_old_one() {
+    let items = Wal::new().update_unchanged("1", Some(ROOM)).commit();
+    assert_eq!(events(&items), [(Operation::Update, "room1", Some(ROOM), Some(ROOM))]);
+    let items = Wal::new().update_unchanged("1", None).commit();
+    assert_eq!(events(&items), []);
+}
+
+#[test]
+fn a_row_that_cannot_be_read_is_poison_in_its_place_and_the_others_go_on() {
+    let broken = r#"{"$dtId": "room9", "t": tru}"#;
+    let items = Wal::new().insert("1", ROOM).insert("2", broken).insert("3", OTHER).commit();
+    let [Item::Event(_), Item::Poison(poison), Item::Event(_)] = items.as_slice() else {
+        panic!("{items:?}");
+    };
+    assert_eq!(poison.ordering_key, "room9");
+    assert_eq!(poison.reason, "a value was expected at byte 24");
+    assert_eq!(poison.raw.as_ref(), broken.as_bytes());
+}
+
+#[test]
+fn a_poison_row_without_twin_id_is_keyed_by_its_row() {
+    let items = Wal::new().insert("42", "[").commit();
+    let [Item::Poison(poison)] = items.as_slice() else { panic!("{items:?}") };
+    assert_eq!(poison.ordering_key, "42");
+}
+
+#[test]
+fn an_unreadable_old_document_is_as_if_absent_but_not_for_a_delete() {
+    let items = Wal::new().update("1", Some("{"), ROOM).commit();
+    assert_eq!(events(&items), [(Operation::Update, "room1", None, Some(ROOM))]);
+    let items = Wal::new().delete("1", Some("{")).commit();
+    assert!(matches!(items.as_slice(), [Item::Poison(_)]), "{items:?}");
+}
+
+#[test]
+fn a_document_above_the_bound_is_poison_with_a_prefix_of_it() {
+    let large = format!(r#"{{"$dtId": "big", "p": "{}"}}"#, "x".repeat(100_000));
+    let items = Wal::new().event_bytes_max(1_000).insert("1", &large).commit();
+    let [Item::Poison(poison)] = items.as_slice() else { panic!("{items:?}") };
+    assert_eq!(poison.ordering_key, "big");
+    assert_eq!(poison.raw_size_bytes, large.len() as u64);
+    assert_eq!(poison.raw.len(), 64 << 10);
+}
+
+#[test]
+fn a_truncated_table_is_a_hole_in_the_stream() {
+    let items = Wal::new().truncate().commit();
+    let [Item::Discontinuity(gap)] = items.as_slice() else { panic!("{items:?}") };
+    assert_eq!(gap.reason, "graph.Twin was truncated");
+}
+
+#[test]
+fn relationships_wait_for_their_source_and_are_keyed_by_it() {
+    let edge = r#"{"$sourceId": "room1", "$targetId": "room2", "$relationshipId": "r1"}"#;
+    let items = Wal::new().insert("1", r#"{"$relationshipId": "r1"}"#).update("1", None, edge).commit();
+    let event = only_event(&items);
+    assert_eq!((event.kind, event.operation), (EntityKind::Relationship, Operation::Create));
+    assert_eq!((event.entity_id.as_str(), event.ordering_key.as_str()), ("r1", "room1"));
+}
+
+#[test]
+fn a_large_transaction_comes_in_windows_that_depend_on_its_rows_alone() {
+    // given a transaction of one and a half windows over two twins
+    let mut wal = Wal::new();
+    for row in 0..WINDOW_ROWS_MAX * 3 / 2 {
+        let (id, document) = if row % 2 == 0 { ("1", ROOM) } else { ("2", OTHER) };
+        wal = wal.update(id, Some(document), document);
+    }
+    // then each twin has an event per window, the second with what the first window left
+    let items = wal.commit();
+    assert_eq!(items.len(), 4);
+    assert!(items.is_sorted_by_key(Item::position));
+}
+
+#[test]
+fn windows_are_bounded_in_bytes_too() {
+    let padded = format!(r#"{{"$dtId": "room1", "$metadata": {{}}, "p": "{}"}}"#, "x".repeat(1 << 20));
+    let mut wal = Wal::new();
+    for _ in 0..WINDOW_BYTES_MAX >> 20 {
+        wal = wal.update("1", None, &padded);
+    }
+    let items = wal.update("1", None, ROOM).commit();
+    assert_eq!(items.len(), 2);
+}
+
+#[test]
+fn a_stub_at_a_windows_end_is_carried_into_the_next_one() {
+    let mut wal = Wal::new();
+    for _ in 1..WINDOW_ROWS_MAX {
+        wal = wal.update("2", Some(OTHER), OTHER);
+    }
+    let items = wal.insert("1", STUB).update("1", Some(STUB), ROOM).commit();
+    let room: Vec<_> = events(&items).into_iter().filter(|event| event.1 == "room1").collect();
+    assert_eq!(room, [(Operation::Create, "room1", None, Some(ROOM))]);
+}
+
+#[test]
+fn decoding_again_gives_the_same_items() {
+    let decode = || {
+        let wal = Wal::new().insert("1", STUB).update("1", Some(STUB), ROOM).same_lsn().insert("2", OTHER);
+        wal.delete("3", Some(WARM_ROOM)).commit()
+    };
+    assert_eq!(decode(), decode());
+}

@@ -1,0 +1,128 @@
+//! Writes transactions through Cypher, each change with its entry in the ledger in the same one.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use hashbrown::HashMap;
+use serde_json::json;
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior},
+};
+
+use super::{
+    change::{Change, End, Entity, Operation, Transaction},
+    factory,
+};
+use crate::{
+    oracle::Expected,
+    twins::{self, Graph, Relationship, Twin, ledger},
+};
+
+/// Time from one transaction to the next: a rate that even a busy machine keeps.
+const PACE: Duration = Duration::from_millis(33);
+
+/// What was tried, by its marker in the ledger. The ledger tells what of it was committed.
+pub(super) type Journal = HashMap<String, Change>;
+
+/// One session, so that the ledger's order is that of the commits.
+pub(super) struct Writer {
+    graph: Graph,
+    journal: Journal,
+    committed: watch::Sender<usize>,
+}
+
+impl Writer {
+    /// Writes over the session of `graph`.
+    pub(super) fn new(graph: Graph) -> Self {
+        Self { graph, journal: Journal::new(), committed: watch::Sender::new(0) }
+    }
+
+    /// How many changes have been committed so far.
+    pub(super) fn committed(&self) -> watch::Receiver<usize> {
+        self.committed.subscribe()
+    }
+
+    /// Builds the factory and keeps it busy for `duration`.
+    pub(super) async fn run(&mut self, duration: Duration) -> Result<()> {
+        let end = Instant::now() + duration;
+        for transaction in factory::opening() {
+            self.write(transaction).await?;
+        }
+        let mut pace = tokio::time::interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for number in 0.. {
+            pace.tick().await;
+            if Instant::now() >= end {
+                break;
+            }
+            self.write(factory::transaction(number)).await?;
+        }
+        Ok(())
+    }
+
+    /// What was committed, in its order: the ledger's word, with what the journal knows of it.
+    pub(super) async fn committed_changes(self) -> Result<Vec<(Expected, Change)>> {
+        let Self { graph, mut journal, .. } = self;
+        let ledger = ledger::expected(graph.client()).await?;
+        let with_change = |entry: Expected| {
+            let change = journal.remove(&entry.marker);
+            let change = change.with_context(|| format!("the ledger holds {entry:?}, which nobody wrote"))?;
+            Ok((entry, change))
+        };
+        ledger.into_iter().map(with_change).collect()
+    }
+
+    async fn write(&mut self, transaction: Transaction) -> Result<()> {
+        let Self { graph, journal, committed } = self;
+        let Transaction { changes, end } = transaction;
+        let open = graph.change().await?;
+        let count = changes.len();
+        for mut change in changes {
+            let marker = open.mark(change.entity.key()).await?;
+            if !matches!(change.entity, Entity::Model(_)) && change.operation != Operation::Delete {
+                change.properties.insert(ledger::MARKER.to_owned(), json!(marker));
+            }
+            apply(&open, &change).await?;
+            journal.insert(marker.to_string(), change);
+        }
+        match end {
+            End::Commit => {
+                open.commit().await?;
+                committed.send_modify(|so_far| *so_far += count);
+            }
+            End::Rollback => open.rollback().await?,
+        }
+        Ok(())
+    }
+}
+
+async fn apply(open: &twins::Change<'_>, change: &Change) -> Result<()> {
+    let Change { entity, operation, properties } = change;
+    match (entity, operation) {
+        (Entity::Model(id), Operation::Create | Operation::Update) => {
+            open.put_model(id, &factory::dtdl(id)).await
+        }
+        (Entity::Model(id), Operation::Delete) => open.delete_model(id).await,
+        (Entity::Twin { id, model }, Operation::Create) => {
+            let twin = Twin { id: id.clone(), model: model.clone(), properties: properties.clone() };
+            open.put_twin(&twin).await
+        }
+        (Entity::Twin { id, .. }, Operation::Update) => open.set(id, properties.clone().into()).await,
+        (Entity::Twin { id, .. }, Operation::Delete) => open.delete_twin(id).await,
+        (Entity::Relationship { id, name, source, target }, operation) => {
+            let relationship = Relationship {
+                id: id.clone(),
+                name: name.clone(),
+                source: source.clone(),
+                target: target.clone(),
+                properties: properties.clone(),
+            };
+            match operation {
+                Operation::Create => open.relate(&relationship).await,
+                Operation::Update => open.update_relationship(&relationship).await,
+                Operation::Delete => open.delete_relationship(name, id).await,
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The stack of the scenarios under load: one at a time, each with twins of its own, and each finds
+//! everything at work.
+
+use std::{collections::HashMap, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use tokio::{
+    sync::{Mutex, OnceCell},
+    task::JoinHandle,
+};
+use twinroute_tests::{
+    consumers::{Consumer, Inbox, Received, kafka, kusto, mqtt},
+    oracle::{self, Arrival, Expected, Verdict},
+    stack::{GRAPH, KAFKA_TOPIC, KUSTO_DATABASE, MQTT_TOPIC, Stack, Steps},
+    twins::{Graph, bulk::Bulk, ledger},
+    wait,
+};
+
+use crate::scene;
+
+/// How long all of a load may take to arrive, on a busy machine in a debug build.
+const LOAD_DEADLINE: Duration = Duration::from_secs(240);
+
+/// Workers that each scenario finds.
+const WORKERS: usize = 2;
+
+/// Twins of one transaction of the steady load.
+const TRANSACTION_TWINS: i32 = 100;
+
+/// A stack, its consumers, and what was seen when.
+pub(crate) struct Load {
+    pub(crate) stack: Stack,
+    pub(crate) steps: Steps,
+    kafka: Consumer,
+    mqtt: Consumer,
+    kusto: Consumer,
+}
+
+/// What the oracle says of each sink: Kafka, MQTT, Kusto.
+pub(crate) struct Verdicts(pub(crate) [Verdict; 3]);
+
+/// Runs a scenario on the shared stack, alone.
+pub(crate) fn load(scenario: impl AsyncFnOnce(&mut Load) -> Result<()>) -> Result<()> {
+    static LOAD: OnceCell<Mutex<Load>> = OnceCell::const_new();
+    scene::run(async {
+        let mut load = LOAD.get_or_try_init(async || Load::start().await.map(Mutex::new)).await?.lock().await;
+        load.heal().await.context("the scenario before left it broken")?;
+        scenario(&mut load).await
+    })
+}
+
+impl Load {
+    async fn start() -> Result<Self> {
+        let steps = Steps::told();
+        let stack = Stack::start(&scene::dir("load")?, WORKERS, &steps).await?;
+        let servers = &stack.servers;
+        Ok(Self {
+            kafka: kafka::consume(&servers.kafka.brokers(), KAFKA_TOPIC)?,
+            mqtt: mqtt::consume("127.0.0.1", servers.mosquitto.port(), MQTT_TOPIC).await?,
+            kusto: kusto::consume(&servers.kusto.uri(), KUSTO_DATABASE, &kusto::TABLES)?,
+            steps,
+            stack,
+        })
+    }
+
+    /// Starts again what a scenario that failed has left stopped.
+    async fn heal(&mut self) -> Result<()> {
+        if !self.stack.servers.mosquitto.process().is_running()? {
+            self.stack.servers.mosquitto.start_again().await?;
+        }
+        for service in [&mut self.stack.capture, &mut self.stack.routes_api] {
+            if !service.process().is_running()? {
+                service.start_again()?;
+            }
+            service.until_ready().await?;
+        }
+        let workers = std::mem::take(&mut self.stack.workers);
+        for mut worker in workers {
+            if worker.process().is_running()? {
+                self.stack.workers.push(worker);
+            }
+        }
+        while self.stack.workers.len() < WORKERS {
+            self.stack.add_worker()?;
+        }
+        for worker in &mut self.stack.workers {
+            worker.until_ready().await?;
+        }
+        Ok(())
+    }
+
+    /// Another session on the graph.
+    async fn graph(&self) -> Result<Graph> {
+        Graph::open(&self.stack.servers.database(), GRAPH).await
+    }
+
+    /// Creates twins named `prefix-<number>` in one transaction.
+    pub(crate) async fn create(&self, prefix: &str, twins: i32) -> Result<()> {
+        Bulk::new(self.graph().await?, prefix).await?.create(0, twins).await?;
+        self.steps.done(&format!("{twins} twins {prefix} are committed"));
+        Ok(())
+    }
+
+    /// Begins to update the first `twins` twins `rounds` times each, a hundred in a transaction.
+    pub(crate) async fn update(&self, prefix: &str, twins: i32, rounds: i32) -> Result<Updates> {
+        let bulk = Bulk::new(self.graph().await?, prefix).await?;
+        let steps = self.steps;
+        let writer = tokio::spawn(async move {
+            for _ in 0..rounds {
+                let mut from = 0;
+                while from < twins {
+                    bulk.update(from, TRANSACTION_TWINS).await?;
+                    from += TRANSACTION_TWINS;
+                }
+            }
+            steps.done(&format!("{rounds} rounds over {twins} twins are committed"));
+            Ok(())
+        });
+        Ok(Updates { writer })
+    }
+
+    /// Waits until so many events of the prefix have arrived at Kafka.
+    pub(crate) async fn until_arrived(&self, prefix: &str, count: usize) -> Result<()> {
+        let (mut looked_at, mut arrived) = (0, 0);
+        let condition = |received: &[Received]| {
+            let new = received.get(looked_at..).unwrap_or_default();
+            arrived += new.iter().filter(|event| event.key.starts_with(prefix)).count();
+            looked_at = received.len();
+            ensure!(arrived >= count, "{arrived} of {count} have arrived");
+            Ok(())
+        };
+        self.kafka.inbox().until(LOAD_DEADLINE, "events under load", condition).await?;
+        self.steps.done(&format!("{count} events {prefix} have arrived at Kafka"));
+        Ok(())
+    }
+
+    /// Waits until every change of the prefix has arrived at each sink and is confirmed to
+    /// PostgreSQL; then nothing may be lost, out of order, under two ids, or made up.
+    pub(crate) async fn settles(&self, prefix: &str) -> Result<Verdicts> {
+        let graph = self.graph().await?;
+        let end = self.stack.servers.postgres.wal_end().await?;
+        let mut expected = ledger::expected(graph.client()).await?;
+        expected.retain(|change| change.key.starts_with(prefix));
+        ensure!(!expected.is_empty(), "the ledger has nothing of {prefix}");
+        for (name, consumer) in [("Kafka", &self.kafka), ("MQTT", &self.mqtt), ("Kusto", &self.kusto)] {
+            let all = Missing::of(&expected).tracker();
+            consumer.inbox().until(LOAD_DEADLINE, &format!("all changes at {name}"), all).await?;
+            self.steps.done(&format!("all {} changes {prefix} have arrived at {name}", expected.len()));
+        }
+        self.until_confirmed(end).await?;
+        self.steps.done("all is confirmed to PostgreSQL");
+        let arrivals = [&self.kafka, &self.mqtt, &self.kusto].map(|one| arrivals(one.inbox(), prefix));
+        let verdicts = Verdicts(arrivals.each_ref().map(|arrivals| oracle::judge(&expected, arrivals)));
+        let repeated = verdicts.0.each_ref().map(|verdict| verdict.repeated);
+        self.steps.done(&format!("repeats at Kafka, MQTT, Kusto: {repeated:?}"));
+        for (sink, verdict) in ["Kafka", "MQTT", "Kusto"].into_iter().zip(&verdicts.0) {
+            ensure!(verdict.is_kept(), "{sink}: {}", brief(verdict));
+        }
+        let [kafka, mqtt, _] = &arrivals;
+        ensure!(ids(kafka) == ids(mqtt), "an event has two ids: one at Kafka and one at MQTT");
+        for inbox in [&self.kafka, &self.mqtt, &self.kusto].map(Consumer::inbox) {
+            ensure!(inbox.faults().is_empty(), "{:?}", inbox.faults());
+        }
+        Ok(verdicts)
+    }
+
+    /// Waits until the slot has nothing to keep before `lsn`.
+    async fn until_confirmed(&self, lsn: u64) -> Result<()> {
+        wait::until(LOAD_DEADLINE, "the slot to follow", async || {
+            let confirmed = self.stack.servers.postgres.confirmed().await?;
+            ensure!(confirmed >= lsn, "confirmed is {confirmed:X}, the end is {lsn:X}");
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// Updates that are being written.
+pub(crate) struct Updates {
+    writer: JoinHandle<Result<()>>,
+}
+
+impl Updates {
+    /// Waits until all are committed.
+    pub(crate) async fn end(self) -> Result<()> {
+        self.writer.await?
+    }
+}
+
+/// Changes that have not arrived at a sink.
+struct Missing {
+    changes: std::collections::HashSet<Expected>,
+    looked_at: usize,
+}
+
+impl Missing {
+    fn of(expected: &[Expected]) -> Self {
+        Self { changes: expected.iter().cloned().collect(), looked_at: 0 }
+    }
+
+    /// A condition that looks at each arrival once.
+    fn tracker(mut self) -> impl FnMut(&[Received]) -> Result<()> {
+        move |received| {
+            for event in received.get(self.looked_at..).unwrap_or_default() {
+                if let Some(marker) = ledger::marker(event) {
+                    let change = Expected { key: event.key.clone(), marker: marker.to_string() };
+                    self.changes.remove(&change);
+                }
+            }
+            self.looked_at = received.len();
+            let missing = self.changes.len();
+            ensure!(missing == 0, "{missing} are missing, such as {:?}", self.changes.iter().next());
+            Ok(())
+        }
+    }
+}
+
+fn arrivals(inbox: &Inbox, prefix: &str) -> Vec<Arrival> {
+    let received = inbox.received();
+    received.iter().filter(|event| event.key.starts_with(prefix)).map(ledger::arrival).collect()
+}
+
+fn ids(arrivals: &[Arrival]) -> HashMap<(&str, Option<&str>), &str> {
+    arrivals.iter().map(|one| ((one.key.as_str(), one.marker.as_deref()), one.id.as_str())).collect()
+}
+
+/// The verdict with the first of each kind of culprits.
+fn brief(verdict: &Verdict) -> String {
+    format!(
+        "expected {}, received {}, lost {} {:?}, reordered {} {:?}, split {} {:?}, unexpected {} {:?}",
+        verdict.expected,
+        verdict.received,
+        verdict.lost.len(),
+        verdict.lost.first(),
+        verdict.reordered.len(),
+        verdict.reordered.first(),
+        verdict.split.len(),
+        verdict.split.first(),
+        verdict.unexpected.len(),
+        verdict.unexpected.first(),
+    )
+}

@@ -1,0 +1,19 @@
+//! Scenarios of the whole event router on real servers: what is promised, seen from outside.
+//!
+//! Themes that only look share one stack (`plain`); those that break things have stacks of their
+//! own. Heavy ones run one at a time.
+
+mod scene;
+
+mod exact;
+mod plain;
+
+mod load;
+
+mod labels;
+mod models;
+mod relationships;
+mod transactions;
+mod twins;
+
+mod kills;
