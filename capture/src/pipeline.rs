@@ -155,16 +155,16 @@ impl Pipeline {
     async fn prepare(&self, control: &Control) -> Result<Shortfall, PipelineError> {
         match row::create_schema(control).await {
             Err(error) if error.is_privilege() => {
-                let statements: Vec<String> = row::SCHEMA
+                let role = control.rows("SELECT quote_ident(current_user)", &[]).await?;
+                let role: String = role.first().map_or_else(String::new, |row| row.get(0));
+                let mut statements: Vec<String> = row::SCHEMA
                     .iter()
                     .map(|one| one.split_whitespace().collect::<Vec<_>>().join(" "))
                     .collect();
-                let grant =
-                    "GRANT USAGE ON SCHEMA twinroute, SELECT, INSERT, UPDATE ON twinroute.subscription";
-                return Err(PipelineError::NotPrepared(format!(
-                    "somebody with the right must run: {}; and {grant} to this role",
-                    statements.join("; ")
-                )));
+                statements.push(format!("GRANT USAGE ON SCHEMA twinroute TO {role}"));
+                statements.push(format!("GRANT SELECT, INSERT, UPDATE ON twinroute.subscription TO {role}"));
+                let reason = format!("somebody with the right must run: {}", statements.join("; "));
+                return Err(PipelineError::NotPrepared(reason));
             }
             other => other?,
         }

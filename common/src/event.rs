@@ -120,8 +120,13 @@ impl Item {
         const FIXED: usize = 128;
         let texts = match self {
             Self::Event(event) => {
-                let documents = event.old.as_ref().map_or(0, Bytes::len) + event.new.as_ref().map_or(0, Bytes::len);
-                documents + event.graph.len() + event.label.len() + event.entity_id.len() + event.ordering_key.len()
+                let documents =
+                    event.old.as_ref().map_or(0, Bytes::len) + event.new.as_ref().map_or(0, Bytes::len);
+                documents
+                    + event.graph.len()
+                    + event.label.len()
+                    + event.entity_id.len()
+                    + event.ordering_key.len()
             }
             Self::Poison(poison) => poison.raw.len() + poison.reason.len() + poison.ordering_key.len(),
             Self::Discontinuity(gap) => gap.reason.len(),

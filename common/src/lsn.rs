@@ -36,11 +36,9 @@ impl FromStr for Lsn {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let half = |digits: &str| {
-            let well_formed = (1..=8).contains(&digits.len())
-                && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-            well_formed
-                .then(|| u64::from_str_radix(digits, 16).ok())
-                .flatten()
+            let well_formed =
+                (1..=8).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            well_formed.then(|| u64::from_str_radix(digits, 16).ok()).flatten()
         };
         text.split_once('/')
             .and_then(|(high, low)| Some(Lsn(half(high)? << 32 | half(low)?)))

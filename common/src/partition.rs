@@ -8,9 +8,8 @@
 pub fn partition_of(ordering_key: &str, partition_count: u32) -> u32 {
     const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;
-    let hash = ordering_key
-        .bytes()
-        .fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
+    let hash =
+        ordering_key.bytes().fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
     let folded = (hash >> 32) ^ (hash & 0xFFFF_FFFF);
     u32::try_from(folded % u64::from(partition_count.max(1))).unwrap_or(0)
 }

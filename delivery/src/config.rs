@@ -112,7 +112,7 @@ mod tests {
         // given three mistakes in the environment
         let env = [
             ("TWINROUTE__STREAM__CREDIT_EVENTS_MAX", "0"),
-            ("TWINROUTE__ROUTES__CACHE_FILE", "/tmp/table"),
+            ("TWINROUTE__ROUTES__CACHE_FILE", "table"),
             ("TWINROUTE__SINK__MQTT__IN_FLIGHT_EVENTS_MAX", "0"),
         ];
         let env = env.map(|(name, value)| (OsString::from(name), OsString::from(value)));

@@ -6,7 +6,13 @@
 pub mod event {
     /// Version 1.
     pub mod v1 {
-        #![allow(missing_docs, unreachable_pub, clippy::allow_attributes_without_reason, clippy::too_many_lines, reason = "generated code")]
+        #![allow(
+            missing_docs,
+            unreachable_pub,
+            clippy::allow_attributes_without_reason,
+            clippy::too_many_lines,
+            reason = "generated code"
+        )]
         tonic::include_proto!("twinroute.event.v1");
     }
 }
@@ -15,7 +21,14 @@ pub mod event {
 pub mod capture {
     /// Version 1.
     pub mod v1 {
-        #![allow(missing_docs, unreachable_pub, clippy::allow_attributes_without_reason, clippy::too_many_lines, clippy::large_enum_variant, reason = "generated code")]
+        #![allow(
+            missing_docs,
+            unreachable_pub,
+            clippy::allow_attributes_without_reason,
+            clippy::too_many_lines,
+            clippy::large_enum_variant,
+            reason = "generated code"
+        )]
         tonic::include_proto!("twinroute.capture.v1");
     }
 }
@@ -24,7 +37,14 @@ pub mod capture {
 pub mod routes {
     /// Version 1.
     pub mod v1 {
-        #![allow(missing_docs, unreachable_pub, clippy::allow_attributes_without_reason, clippy::too_many_lines, clippy::large_enum_variant, reason = "generated code")]
+        #![allow(
+            missing_docs,
+            unreachable_pub,
+            clippy::allow_attributes_without_reason,
+            clippy::too_many_lines,
+            clippy::large_enum_variant,
+            reason = "generated code"
+        )]
         tonic::include_proto!("twinroute.routes.v1");
     }
 }

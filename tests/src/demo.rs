@@ -68,14 +68,14 @@ pub async fn run(steps: &Steps) -> ExitCode {
         biased;
         // First: otherwise a signal would wait for the demo's next pause.
         code = signalled() => {
-            eprintln!("\nInterrupted: everything is stopped. Data and logs are in {logs}.");
+            eprintln!("\nInterrupted: all that was started is stopped. Data and logs are in {logs}.");
             ExitCode::from(code)
         }
         outcome = show(steps) => match outcome {
             Ok(summary) if summary.is_kept() => ExitCode::SUCCESS,
             Ok(_) => ExitCode::FAILURE,
             Err(error) => {
-                eprintln!("\nThe demo cannot go on: {error:#}\nEverything is stopped. Data and logs are in {logs}.");
+                eprintln!("\nThe demo cannot go on: {error:#}\nAll that it has started is stopped. Data and logs are in {logs}.");
                 ExitCode::FAILURE
             }
         },
@@ -133,7 +133,7 @@ async fn show(steps: &Steps) -> Result<Summary> {
         .map(|(sink, inbox)| Figures::judge(sink, expected.at(sink), &inbox.received(), &inbox.faults()));
     drop((sinks, stack));
     steps.done("the servers are stopped");
-    let failed = drained.err().map(|error| format!("the services do not drain: {error:#}"));
+    let failed = drained.err().map(|error| format!("a service does not end as it should: {error:#}"));
     let summary = Summary::new(committed.len(), figures, failed.into_iter().collect());
     tell(&summary, &dir)?;
     Ok(summary)

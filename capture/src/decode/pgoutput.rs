@@ -218,7 +218,7 @@ struct Reader {
 impl Reader {
     fn begin(&mut self) -> Result<Begin, FormatError> {
         let commit_lsn = Lsn(self.u64()?);
-        let commit_time_us = self.i64()?.saturating_add(POSTGRES_EPOCH_S * 1_000_000);
+        let commit_time_us = self.u64()?.cast_signed().saturating_add(POSTGRES_EPOCH_S * 1_000_000);
         Ok(Begin { commit_lsn, commit_time_us, xid: self.u32()? })
     }
 
@@ -337,10 +337,6 @@ impl Reader {
 
     fn u64(&mut self) -> Result<u64, FormatError> {
         self.rest.try_get_u64().map_err(|_| self.short())
-    }
-
-    fn i64(&mut self) -> Result<i64, FormatError> {
-        self.rest.try_get_i64().map_err(|_| self.short())
     }
 
     fn short(&self) -> FormatError {

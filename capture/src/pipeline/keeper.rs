@@ -18,6 +18,7 @@ use crate::postgres::Control;
 use crate::postgres::labels::{self, Shortfall};
 use crate::postgres::row;
 use crate::state::VersionToStore;
+use crate::subscription::Subscription;
 
 /// The holder of the subscription's lock.
 #[derive(Debug)]
@@ -71,11 +72,14 @@ impl Keeper {
         }
     }
 
-    /// Waits until consumers have settled what they have, then stores it a last time.
+    /// Waits until consumers have settled everything or are gone, then stores it a last time.
     pub(super) async fn drain_consumers(&mut self) -> Result<(), PipelineError> {
         let share = self.settings.shutdown.grace() / 2;
         let settled = async {
-            while self.hub.with(|subscription| subscription.consumer_count()) > 0 {
+            let waits = |subscription: &mut Subscription| {
+                subscription.consumer_count() > 0 && subscription.unacked().events > 0
+            };
+            while self.hub.with(waits) {
                 if let Ok(Some(request)) =
                     tokio::time::timeout(Duration::from_millis(20), self.versions.recv()).await
                 {

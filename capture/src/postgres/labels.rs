@@ -85,12 +85,13 @@ pub async fn follow(control: &Control, source: &SourceSettings) -> Result<Shortf
     control.run(&format!("SET lock_timeout = {}", source.lock_timeout_ms)).await?;
     let publication = identifier(&source.publication);
     let known = "SELECT 1 FROM pg_publication WHERE pubname = $1";
-    if control.rows(known, &[&source.publication]).await?.is_empty() {
+    let mut exists = !control.rows(known, &[&source.publication]).await?.is_empty();
+    if !exists {
         let statement = format!("CREATE PUBLICATION {publication}");
-        shortfall.attempt(control, statement, &source.publication).await?;
+        exists = shortfall.attempt(control, statement, &source.publication).await?;
     }
     let superuser = control.rows("SELECT rolsuper FROM pg_roles WHERE rolname = current_user", &[]).await?;
-    if superuser.first().is_some_and(|row| row.get(0)) {
+    if exists && superuser.first().is_some_and(|row| row.get(0)) {
         publish_schemas(control, source, &publication, &mut shortfall).await?;
     }
     for label in labels(control, source).await? {
@@ -100,14 +101,19 @@ pub async fn follow(control: &Control, source: &SourceSettings) -> Result<Shortf
             shortfall.attempt(control, statement, &name).await?;
         }
         if !label.published {
-            let statement = format!("ALTER PUBLICATION {publication} ADD TABLE {name}");
-            shortfall.attempt(control, statement, &name).await?;
+            // ONLY: AGE's labels inherit from one another, and a parent would bring its children along.
+            let statement = format!("ALTER PUBLICATION {publication} ADD TABLE ONLY {name}");
+            if exists {
+                shortfall.attempt(control, statement, &name).await?;
+            } else {
+                shortfall.required_statements.push(statement);
+            }
         }
     }
     let existing = "SELECT nspname FROM pg_namespace WHERE nspname = ANY($1)";
     let existing = control.rows(existing, &[&source.graphs]).await?;
-    let exists = |graph: &&String| existing.iter().any(|row| row.get::<_, &str>(0) == graph.as_str());
-    shortfall.missing_graphs = source.graphs.iter().filter(|graph| !exists(graph)).cloned().collect();
+    let is_there = |graph: &&String| existing.iter().any(|row| row.get::<_, &str>(0) == graph.as_str());
+    shortfall.missing_graphs = source.graphs.iter().filter(|graph| !is_there(graph)).cloned().collect();
     Ok(shortfall)
 }
 

@@ -42,7 +42,7 @@ pub enum ReplicationError {
         deadline: Duration,
     },
     /// The server wants a password, and the configuration has none.
-    #[error("PostgreSQL asks for a password; put one into postgres.url or postgres.password")]
+    #[error("PostgreSQL asks for a password; put one into postgres.url")]
     PasswordMissing,
     /// The server reported an error.
     #[error("PostgreSQL says {severity}: {message} (SQLSTATE {code})")]

@@ -10,8 +10,11 @@ const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_endpoints_and
 /// Key of the advisory lock that migrating holds: "twroutes" in ASCII.
 const LOCK: i64 = 0x7477_726f_7574_6573;
 
+/// PostgreSQL asks for the right to create a schema even where IF NOT EXISTS finds it.
 const PREPARE: &str = "
-    CREATE SCHEMA IF NOT EXISTS twinroute_routes;
+    DO $$ BEGIN
+        IF to_regnamespace('twinroute_routes') IS NULL THEN CREATE SCHEMA twinroute_routes; END IF;
+    END $$;
     CREATE TABLE IF NOT EXISTS twinroute_routes.migration (
         number     integer     PRIMARY KEY,
         apply_time timestamptz NOT NULL DEFAULT now()

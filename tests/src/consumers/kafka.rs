@@ -63,7 +63,11 @@ fn start(brokers: &str, topic: &str) -> Result<(Arc<StreamConsumer>, Consumer)> 
     let consumer = Consumer::run(&inbox.clone(), async move {
         loop {
             match receiving.recv().await {
-                Ok(message) => deliver(&inbox, read(&message)),
+                Ok(message) => {
+                    deliver(&inbox, read(&message));
+                    // While messages are there, receiving them never waits; other consumers must run too.
+                    tokio::task::coop::consume_budget().await;
+                }
                 // Of the connection, not of an event: the client goes on by itself.
                 Err(_) => tokio::time::sleep(PAUSE_AFTER_ERROR).await,
             }

@@ -52,6 +52,48 @@ fn is_reading(event: &Received) -> bool {
     let is_reading = |name: &str| factory::READINGS.contains(&name);
     match arrival::operations(&data) {
         Some(operations) => operations.iter().any(|(_, property, _)| is_reading(property)),
-        None => is_reading(arrival::text(&data, "Key")),
+        None => arrival::text(&data, "Action") == "Replace" && is_reading(arrival::text(&data, "Key")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{json, value::to_raw_value};
+
+    use super::*;
+    use crate::consumers::Sink;
+
+    /// A reading that was committed in second `at`.
+    fn reading(sink: Sink, sequence: &str, at: i64) -> Result<Received, Box<dyn std::error::Error>> {
+        let patch = json!([{"op": "replace", "path": "/Temperature", "value": 21.5}]);
+        Ok(Received {
+            sink,
+            id: String::new(),
+            source: String::new(),
+            type_: "Konnektr.DigitalTwins.Twin.Update".to_owned(),
+            subject: String::new(),
+            key: String::new(),
+            sequence: sequence.to_owned(),
+            time: jiff::Timestamp::from_second(at)?,
+            data: to_raw_value(&json!({"patch": patch}))?,
+            wire: "".into(),
+            received_at: jiff::Timestamp::UNIX_EPOCH,
+        })
+    }
+
+    #[test]
+    fn what_is_shown_is_shown_at_every_sink() -> Result<(), Box<dyn std::error::Error>> {
+        let mut sample = Sample::default();
+        for (sink, sequence, second, shown) in [
+            (Sink::Kafka, "1", 0, true),
+            (Sink::Kafka, "2", 0, false),
+            (Sink::Mqtt, "2", 0, false),
+            (Sink::Mqtt, "1", 0, true),
+            (Sink::Kafka, "3", 1, true),
+        ] {
+            let event = reading(sink, sequence, second)?;
+            assert_eq!(sample.shows(&event), shown, "{sequence} at {sink:?}");
+        }
+        Ok(())
     }
 }

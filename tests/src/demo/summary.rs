@@ -112,7 +112,7 @@ impl Summary {
         } else {
             let _ = write!(
                 text,
-                "\n{changes} changes of twins, relationships and models were committed, and promises are broken:"
+                "\n{changes} changes of twins, relationships and models were committed, but not all is well:"
             );
             for problem in &self.problems {
                 let _ = write!(text, "\n  {problem}");

@@ -22,6 +22,9 @@ use crate::{
 /// Time from one transaction to the next: a rate that even a busy machine keeps.
 const PACE: Duration = Duration::from_millis(33);
 
+/// How long PostgreSQL may take for a transaction, or to read the ledger.
+const DEADLINE: Duration = Duration::from_secs(30);
+
 /// What was tried, by its marker in the ledger. The ledger tells what of it was committed.
 pub(super) type Journal = HashMap<String, Change>;
 
@@ -47,7 +50,7 @@ impl Writer {
     pub(super) async fn run(&mut self, duration: Duration) -> Result<()> {
         let end = Instant::now() + duration;
         for transaction in factory::opening() {
-            self.write(transaction).await?;
+            within_deadline(self.write(transaction)).await?;
         }
         let mut pace = tokio::time::interval(PACE);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -56,7 +59,7 @@ impl Writer {
             if Instant::now() >= end {
                 break;
             }
-            self.write(factory::transaction(number)).await?;
+            within_deadline(self.write(factory::transaction(number))).await?;
         }
         Ok(())
     }
@@ -64,7 +67,7 @@ impl Writer {
     /// What was committed, in its order: the ledger's word, with what the journal knows of it.
     pub(super) async fn committed_changes(self) -> Result<Vec<(Expected, Change)>> {
         let Self { graph, mut journal, .. } = self;
-        let ledger = ledger::expected(graph.client()).await?;
+        let ledger = within_deadline(ledger::expected(graph.client())).await?;
         let with_change = |entry: Expected| {
             let change = journal.remove(&entry.marker);
             let change = change.with_context(|| format!("the ledger holds {entry:?}, which nobody wrote"))?;
@@ -95,6 +98,11 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+async fn within_deadline<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let done = tokio::time::timeout(DEADLINE, work).await;
+    done.context("PostgreSQL does not answer; its log may tell why")?
 }
 
 async fn apply(open: &twins::Change<'_>, change: &Change) -> Result<()> {

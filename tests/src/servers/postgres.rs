@@ -114,12 +114,14 @@ impl Postgres {
         self.lsn("SELECT pg_current_wal_insert_lsn() - '0/0'").await
     }
 
-    /// How far the slot that is furthest behind is confirmed, in bytes.
+    /// How far a replication slot is confirmed, in bytes.
     ///
     /// # Errors
-    /// When there is no slot or the server does not answer.
-    pub async fn confirmed(&self) -> Result<u64> {
-        self.lsn("SELECT min(confirmed_flush_lsn) - '0/0' FROM pg_replication_slots").await
+    /// When there is no such slot or the server does not answer.
+    pub async fn confirmed(&self, slot: &str) -> Result<u64> {
+        let slot = slot.replace('\'', "''");
+        let from = format!("FROM pg_replication_slots WHERE slot_name = '{slot}'");
+        self.lsn(&format!("SELECT confirmed_flush_lsn - '0/0' {from}")).await
     }
 
     /// Runs a query for a byte position, which is a numeric.

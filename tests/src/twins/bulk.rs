@@ -13,6 +13,9 @@ const DOCUMENT: &str = r#"format(
     s.key, s.marker, s.marker, 20 + s.marker % 100 / 10.0, repeat('x', 80), s.now, s.now, s.now
 )::ag_catalog.agtype"#;
 
+/// The smallest document that shows its change.
+const SMALL_DOCUMENT: &str = r#"format('{"$dtId": "%s", "marker": %s}', s.key, s.marker)::ag_catalog.agtype"#;
+
 /// Enters the changes of `$2` twins from number `$1` on, named `$3-<number>`, into the ledger.
 const ENTRIES: &str = r#"WITH entered AS (
     INSERT INTO ledger.changes (key)
@@ -54,6 +57,18 @@ impl Bulk {
     /// # Errors
     /// When one of them is there or the server refuses.
     pub async fn create(&self, from: i32, count: i32) -> Result<()> {
+        self.insert(DOCUMENT, from, count).await
+    }
+
+    /// The same with documents as small as they can be, for very many of them.
+    ///
+    /// # Errors
+    /// When one of them is there or the server refuses.
+    pub async fn create_small(&self, from: i32, count: i32) -> Result<()> {
+        self.insert(SMALL_DOCUMENT, from, count).await
+    }
+
+    async fn insert(&self, document: &str, from: i32, count: i32) -> Result<()> {
         let Self { table, prefix, graph } = self;
         let sql = format!(
             "{ENTRIES}, placed AS (
@@ -63,7 +78,7 @@ impl Bulk {
                 FROM s RETURNING key, id
             )
             INSERT INTO {table} (id, properties)
-            SELECT placed.id, {DOCUMENT} FROM s JOIN placed USING (key) ORDER BY s.marker"
+            SELECT placed.id, {document} FROM s JOIN placed USING (key) ORDER BY s.marker"
         );
         let sequence = format!("\"{}\".\"Twin_id_seq\"", graph.name().replace('"', "\"\""));
         graph.client().execute(&sql, &[&from, &count, prefix, &graph.name(), &sequence]).await?;

@@ -21,6 +21,9 @@ use crate::scene;
 /// How long all of a load may take to arrive, on a busy machine in a debug build.
 const LOAD_DEADLINE: Duration = Duration::from_secs(240);
 
+/// The replication slot of the workers' subscription.
+const SLOT: &str = "twinroute_delivery";
+
 /// Workers that each scenario finds.
 const WORKERS: usize = 2;
 
@@ -101,6 +104,13 @@ impl Load {
         Ok(())
     }
 
+    /// The same with documents as small as they can be.
+    pub(crate) async fn create_small(&self, prefix: &str, twins: i32) -> Result<()> {
+        Bulk::new(self.graph().await?, prefix).await?.create_small(0, twins).await?;
+        self.steps.done(&format!("{twins} small twins {prefix} are committed"));
+        Ok(())
+    }
+
     /// Begins to update the first `twins` twins `rounds` times each, a hundred in a transaction.
     pub(crate) async fn update(&self, prefix: &str, twins: i32, rounds: i32) -> Result<Updates> {
         let bulk = Bulk::new(self.graph().await?, prefix).await?;
@@ -164,10 +174,15 @@ impl Load {
         Ok(verdicts)
     }
 
+    /// How far the slot is confirmed, in bytes.
+    pub(crate) async fn confirmed(&self) -> Result<u64> {
+        self.stack.servers.postgres.confirmed(SLOT).await
+    }
+
     /// Waits until the slot has nothing to keep before `lsn`.
     async fn until_confirmed(&self, lsn: u64) -> Result<()> {
         wait::until(LOAD_DEADLINE, "the slot to follow", async || {
-            let confirmed = self.stack.servers.postgres.confirmed().await?;
+            let confirmed = self.confirmed().await?;
             ensure!(confirmed >= lsn, "confirmed is {confirmed:X}, the end is {lsn:X}");
             Ok(())
         })

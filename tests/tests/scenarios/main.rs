@@ -10,6 +10,9 @@ mod plain;
 
 mod load;
 
+mod raw;
+mod source;
+
 mod labels;
 mod models;
 mod relationships;
@@ -17,3 +20,12 @@ mod transactions;
 mod twins;
 
 mod kills;
+mod outage;
+mod stopping;
+
+mod configuration;
+mod frames;
+mod idle;
+mod routes;
+mod start;
+mod stream;

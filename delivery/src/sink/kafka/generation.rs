@@ -22,6 +22,9 @@ const TAKEN_AT_ONCE: usize = 256;
 /// How long to wait for room in librdkafka's queue before looking again, should no report tell of it.
 const ROOM_POLL: Duration = Duration::from_millis(10);
 
+/// How often librdkafka's queue is emptied while a producer that failed settles.
+const PURGE_INTERVAL: Duration = Duration::from_millis(50);
+
 /// Tokens travel through librdkafka as pointers.
 const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "tokens need 64-bit pointers");
 
@@ -140,8 +143,16 @@ impl Generation {
     /// on its way; what they do not answer is cut off.
     pub(super) async fn settle(&self, deadline: Duration) {
         self.reports.broken.cancel();
-        self.purge(PurgeConfig::default().queue());
-        if tokio::time::timeout(deadline, self.reports.all_closed()).await.is_err() {
+        let settling = async {
+            loop {
+                // librdkafka puts back into its queue what a broker answers with "again": one purge is not enough.
+                self.purge(PurgeConfig::default().queue());
+                if tokio::time::timeout(PURGE_INTERVAL, self.reports.all_closed()).await.is_ok() {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(deadline, settling).await.is_err() {
             self.purge(PurgeConfig::default().queue().inflight());
             self.reports.all_closed().await;
         }

@@ -115,7 +115,9 @@ pub(super) async fn run(mut port: Port, mut target: Target) {
                 }
                 generation.refuse_waiting(&port).await;
                 target.learn(generation.reports());
-                if generation.reports().has_delivered() {
+                let reports = generation.reports();
+                // Smaller batches are worth an attempt at once.
+                if reports.has_delivered() || reports.needs_smaller_batches() {
                     backoff.reset();
                 }
                 drop(generation);

@@ -1,0 +1,104 @@
+//! PostgreSQL and one capture, for scenarios whose consumers are their own. The server is shared; each
+//! scenario has a database, a subscription and a capture of its own.
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+use twinroute_tests::{
+    servers::postgres::Postgres,
+    services::{Program, Service},
+    stack::GRAPH,
+    twins::{Graph, bulk::Bulk},
+    wait,
+};
+
+use crate::{
+    raw::RawConsumer,
+    scene::{self, DEADLINE},
+};
+
+/// A graph in a database of its own, and a capture of it.
+pub(crate) struct Source {
+    pub(crate) postgres: &'static Postgres,
+    pub(crate) capture: Service,
+    name: String,
+    url: String,
+}
+
+/// Runs a scenario on a source called `name`; `settings` of capture beside those it needs.
+pub(crate) fn source(
+    name: &str,
+    settings: Value,
+    scenario: impl AsyncFnOnce(&mut Source) -> Result<()>,
+) -> Result<()> {
+    scene::run(async { scenario(&mut Source::start(name, settings).await?).await })
+}
+
+/// The server that sources share, on which nothing is ever stopped.
+pub(crate) async fn postgres() -> Result<&'static Postgres> {
+    static POSTGRES: OnceCell<Postgres> = OnceCell::const_new();
+    POSTGRES.get_or_try_init(async || Postgres::start(&scene::dir("source")?).await).await
+}
+
+impl Source {
+    async fn start(name: &str, mut settings: Value) -> Result<Self> {
+        let postgres = postgres().await?;
+        let url = postgres.create_database(name).await?;
+        Graph::create(&url, GRAPH).await?;
+        let given =
+            json!({ "postgres": { "url": url }, "source": { "graphs": [GRAPH], "subscription": name } });
+        if let (Some(settings), Value::Object(given)) = (settings.as_object_mut(), given) {
+            settings.extend(given);
+        }
+        let dir = scene::dir(&format!("source-{name}"))?;
+        let mut capture = Service::start(Program::Capture, "capture", settings, &dir)?;
+        capture.until_ready().await?;
+        Ok(Self { postgres, capture, name: name.to_owned(), url })
+    }
+
+    /// The name of the subscription.
+    pub(crate) fn subscription(&self) -> &str {
+        &self.name
+    }
+
+    /// Creates twins named `prefix-<number>` in one transaction.
+    pub(crate) async fn create(&self, prefix: &str, twins: i32) -> Result<()> {
+        Bulk::new(Graph::open(&self.url, GRAPH).await?, prefix).await?.create(0, twins).await
+    }
+
+    /// Writes WAL that is nothing to capture.
+    pub(crate) async fn write_elsewhere(&self) -> Result<()> {
+        let client = self.postgres.connect("postgres").await?;
+        let sql = "CREATE TABLE IF NOT EXISTS elsewhere (n int); INSERT INTO elsewhere SELECT generate_series(1, 1000)";
+        Ok(client.batch_execute(sql).await?)
+    }
+
+    /// A stream that has said nothing.
+    pub(crate) async fn connect(&self) -> Result<RawConsumer> {
+        RawConsumer::connect(&self.capture.grpc()).await
+    }
+
+    /// A consumer that has joined the subscription, and keeps its leases.
+    pub(crate) async fn join(&self, consumer_id: &str) -> Result<RawConsumer> {
+        let mut consumer = self.connect().await?;
+        consumer.hello(&self.name, consumer_id).await?;
+        consumer.keep_leases();
+        Ok(consumer)
+    }
+
+    /// Waits until all that is written now is confirmed to PostgreSQL.
+    pub(crate) async fn until_confirmed(&self) -> Result<()> {
+        let end = self.postgres.wal_end().await?;
+        wait::until(DEADLINE, "the slot to follow", async || {
+            let confirmed = self.confirmed().await?;
+            ensure!(confirmed >= end, "confirmed is {confirmed:X}, the end was {end:X}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// How far the slot is confirmed, in bytes.
+    pub(crate) async fn confirmed(&self) -> Result<u64> {
+        self.postgres.confirmed(&format!("twinroute_{}", self.name)).await
+    }
+}
