@@ -34,12 +34,14 @@ impl Workload {
         let graph = Graph::create(&url, GRAPH).await?;
         Bulk::new(graph, "twin").await?.create(0, TWINS).await?;
         let client = postgres.connect(DATABASE).await?;
+        // AGE's operators are not in the default path.
+        client.batch_execute("SET search_path = ag_catalog, public").await?;
         client
             .batch_execute(&format!(
                 "ALTER TABLE \"{GRAPH}\".\"Twin\" REPLICA IDENTITY FULL;
                  CREATE PUBLICATION {PUBLICATION} FOR TABLES IN SCHEMA \"{GRAPH}\";
                  CREATE TABLE ledger.numbered AS
-                 SELECT row_number() OVER (ORDER BY id) - 1 AS number, id FROM \"{GRAPH}\".\"Twin\";
+                 SELECT row_number() OVER () - 1 AS number, id FROM \"{GRAPH}\".\"Twin\";
                  CREATE UNIQUE INDEX ON ledger.numbered (number)"
             ))
             .await?;

@@ -1,4 +1,4 @@
-//! `stack up`, `stack down`: everything together on this machine, for the Makefile.
+//! `stack up | down | demo | bench`: everything together on this machine, for the Makefile.
 
 use std::process::ExitCode;
 

@@ -42,6 +42,22 @@ fn capture_killed_in_the_middle_of_updates_loses_nothing() -> Result<()> {
 }
 
 #[test]
+fn capture_killed_in_the_middle_of_a_large_transaction_loses_nothing() -> Result<()> {
+    load(async |load| {
+        // Given a transaction over fifty thousand twins
+        let twins = "large-killed";
+        load.create_small(twins, 50_000).await?;
+        // When capture is killed while it is delivered, and started again
+        load.until_arrived(twins, 20_000).await?;
+        load.stack.capture.kill().await?;
+        load.stack.capture.start_again()?;
+        // Then all arrives at each sink, in order
+        load.settles(twins).await?;
+        Ok(())
+    })
+}
+
+#[test]
 fn one_transaction_larger_than_every_bound_arrives_whole_and_once() -> Result<()> {
     load(async |load| {
         // When three hundred thousand twins are created in one transaction

@@ -93,7 +93,7 @@ impl Load {
     }
 
     /// Another session on the graph.
-    async fn graph(&self) -> Result<Graph> {
+    pub(crate) async fn graph(&self) -> Result<Graph> {
         Graph::open(&self.stack.servers.database(), GRAPH).await
     }
 

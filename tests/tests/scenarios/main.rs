@@ -19,8 +19,10 @@ mod relationships;
 mod transactions;
 mod twins;
 
+mod blocked;
 mod kills;
 mod outage;
+mod rebalance;
 mod stopping;
 
 mod configuration;
@@ -29,3 +31,4 @@ mod idle;
 mod routes;
 mod start;
 mod stream;
+mod takeover;

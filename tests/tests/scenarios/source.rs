@@ -1,6 +1,9 @@
 //! PostgreSQL and one capture, for scenarios whose consumers are their own. The server is shared; each
 //! scenario has a database, a subscription and a capture of its own.
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -23,6 +26,8 @@ pub(crate) struct Source {
     pub(crate) capture: Service,
     name: String,
     url: String,
+    settings: Value,
+    dir: PathBuf,
 }
 
 /// Runs a scenario on a source called `name`; `settings` of capture beside those it needs.
@@ -51,9 +56,29 @@ impl Source {
             settings.extend(given);
         }
         let dir = scene::dir(&format!("source-{name}"))?;
-        let mut capture = Service::start(Program::Capture, "capture", settings, &dir)?;
+        let mut capture = Service::start(Program::Capture, "capture", settings.clone(), &dir)?;
         capture.until_ready().await?;
-        Ok(Self { postgres, capture, name: name.to_owned(), url })
+        Ok(Self { postgres, capture, name: name.to_owned(), url, settings, dir })
+    }
+
+    /// The settings of the capture, ports aside.
+    pub(crate) fn settings(&self) -> Value {
+        self.settings.clone()
+    }
+
+    /// The folder of configurations and logs.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The URL of the database.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A session on the graph.
+    pub(crate) async fn graph(&self) -> Result<Graph> {
+        Graph::open(&self.url, GRAPH).await
     }
 
     /// The name of the subscription.
@@ -63,7 +88,7 @@ impl Source {
 
     /// Creates twins named `prefix-<number>` in one transaction.
     pub(crate) async fn create(&self, prefix: &str, twins: i32) -> Result<()> {
-        Bulk::new(Graph::open(&self.url, GRAPH).await?, prefix).await?.create(0, twins).await
+        Bulk::new(self.graph().await?, prefix).await?.create(0, twins).await
     }
 
     /// Writes WAL that is nothing to capture.
@@ -88,8 +113,13 @@ impl Source {
 
     /// Waits until all that is written now is confirmed to PostgreSQL.
     pub(crate) async fn until_confirmed(&self) -> Result<()> {
+        self.until_confirmed_within(DEADLINE).await
+    }
+
+    /// The same with a deadline of its own.
+    pub(crate) async fn until_confirmed_within(&self, deadline: Duration) -> Result<()> {
         let end = self.postgres.wal_end().await?;
-        wait::until(DEADLINE, "the slot to follow", async || {
+        wait::until(deadline, "the slot to follow", async || {
             let confirmed = self.confirmed().await?;
             ensure!(confirmed >= end, "confirmed is {confirmed:X}, the end was {end:X}");
             Ok(())

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::{
-    exact::told,
+    exact::{Told, told},
     plain::{Plain, plain},
 };
 
@@ -100,52 +100,56 @@ fn a_twin_is_created_changed_and_deleted() -> Result<()> {
             told(&updated, "Twin.Update", "pump1", patch),
             told(&deleted, "Twin.Delete", "pump1", last),
         ];
-        let lifecycle = |time: &str, action: &str| {
-            let data = r#"{"twinId":"pump1","action":"ACTION","timeStamp":"TIME","serviceId":"SOURCE","modelId":"dtmi:example:Pump;1"}"#;
-            told(time, "Twin.Lifecycle", "pump1", &data.replace("ACTION", action))
-        };
-        let property = |time: &str, written: &str, tail: &str| {
-            let data = format!(
-                r#"{{"twinId":"pump1",{written},"timeStamp":"TIME","serviceId":"SOURCE","modelId":"dtmi:example:Pump;1"{tail}}}"#
-            );
-            told(time, "Property.Event", "pump1", &data)
-        };
-        let history = [
-            lifecycle(&created, "Create"),
-            property(
-                &created,
-                r#""propertyName":"rpm","propertyValue":1500,"propertyType":"integer","operation":"Add""#,
-                "",
-            ),
-            property(
-                &created,
-                r#""propertyName":"name","propertyValue":"Größe \"1\"","propertyType":"string","operation":"Add""#,
-                "",
-            ),
-            property(
-                &created,
-                r#""propertyName":"motor.hot","propertyValue":false,"propertyType":"boolean","operation":"Add""#,
-                "",
-            ),
-            property(
-                &updated,
-                r#""propertyName":"name","propertyValue":null,"propertyType":"null","operation":"Remove""#,
-                "",
-            ),
-            property(
-                &updated,
-                r#""propertyName":"rate","propertyValue":[1, 2],"propertyType":"array","operation":"Add""#,
-                r#","sourceTimeStamp":"2026-01-01T11:59:59Z""#,
-            ),
-            property(
-                &updated,
-                r#""propertyName":"motor.hot","propertyValue":true,"propertyType":"boolean","operation":"Replace""#,
-                "",
-            ),
-            lifecycle(&deleted, "Delete"),
-        ];
+        let history = history_of_pump(&created, &updated, &deleted);
         plain.arrives("pump1", &notices, &history).await
     })
+}
+
+fn history_of_pump(created: &str, updated: &str, deleted: &str) -> [Told; 8] {
+    let lifecycle = |time: &str, action: &str| {
+        let data = r#"{"twinId":"pump1","action":"ACTION","timeStamp":"TIME","serviceId":"SOURCE","modelId":"dtmi:example:Pump;1"}"#;
+        told(time, "Twin.Lifecycle", "pump1", &data.replace("ACTION", action))
+    };
+    let property = |time: &str, written: &str, tail: &str| {
+        let data = format!(
+            r#"{{"twinId":"pump1",{written},"timeStamp":"TIME","serviceId":"SOURCE","modelId":"dtmi:example:Pump;1"{tail}}}"#
+        );
+        told(time, "Property.Event", "pump1", &data)
+    };
+    [
+        lifecycle(created, "Create"),
+        property(
+            created,
+            r#""propertyName":"rpm","propertyValue":1500,"propertyType":"integer","operation":"Add""#,
+            "",
+        ),
+        property(
+            created,
+            r#""propertyName":"name","propertyValue":"Größe \"1\"","propertyType":"string","operation":"Add""#,
+            "",
+        ),
+        property(
+            created,
+            r#""propertyName":"motor.hot","propertyValue":false,"propertyType":"boolean","operation":"Add""#,
+            "",
+        ),
+        property(
+            updated,
+            r#""propertyName":"name","propertyValue":null,"propertyType":"null","operation":"Remove""#,
+            "",
+        ),
+        property(
+            updated,
+            r#""propertyName":"rate","propertyValue":[1, 2],"propertyType":"array","operation":"Add""#,
+            r#","sourceTimeStamp":"2026-01-01T11:59:59Z""#,
+        ),
+        property(
+            updated,
+            r#""propertyName":"motor.hot","propertyValue":true,"propertyType":"boolean","operation":"Replace""#,
+            "",
+        ),
+        lifecycle(deleted, "Delete"),
+    ]
 }
 
 #[test]

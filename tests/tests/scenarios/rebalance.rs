@@ -1,0 +1,67 @@
+//! Workers that come, go and freeze under load: partitions move, and nothing is lost, repeated without
+//! need, or out of order.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, ensure};
+use twinroute_proto::capture::v1::{GetCaptureStatusRequest, capture_service_client::CaptureServiceClient};
+use twinroute_tests::wait;
+
+use crate::{load::load, scene::DEADLINE};
+
+#[test]
+fn workers_that_come_and_go_under_load_cost_not_even_a_repeat() -> Result<()> {
+    load(async |load| {
+        // Given twins that are updated all the time
+        let twins = "rebalanced";
+        load.create(twins, 1_000).await?;
+        let updates = load.update(twins, 1_000, 30).await?;
+        // When two more workers come
+        load.until_arrived(twins, 5_000).await?;
+        load.stack.add_worker()?;
+        load.stack.add_worker()?;
+        for worker in &mut load.stack.workers {
+            worker.until_ready().await?;
+        }
+        // And the two that were there first leave
+        for count in [12_000, 20_000] {
+            load.until_arrived(twins, count).await?;
+            let mut leaving = load.stack.workers.remove(0);
+            let ended = leaving.terminate().await?;
+            assert!(ended.success(), "{ended}");
+        }
+        updates.end().await?;
+        // Then all arrives, each event once
+        let verdicts = load.settles(twins).await?;
+        assert_eq!(verdicts.0.map(|verdict| verdict.repeated), [0, 0, 0]);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_worker_that_was_frozen_for_longer_than_its_lease_does_no_harm_when_it_goes_on() -> Result<()> {
+    load(async |load| {
+        // Given twins that are updated all the time
+        let twins = "frozen";
+        load.create(twins, 1_000).await?;
+        let updates = load.update(twins, 1_000, 30).await?;
+        // When a worker is frozen under load, until others have its partitions
+        load.until_arrived(twins, 5_000).await?;
+        load.stack.workers.first_mut().context("a worker")?.process().pause()?;
+        let capture = CaptureServiceClient::connect(format!("http://{}", load.stack.capture.grpc())).await?;
+        wait::until(DEADLINE, "one worker to hold all partitions", async || {
+            let status = capture.clone().get_capture_status(GetCaptureStatusRequest {}).await?.into_inner();
+            let partitions = status.subscriptions.iter().flat_map(|subscription| &subscription.partitions);
+            let holders: BTreeSet<_> = partitions.map(|partition| &partition.consumer_id).collect();
+            ensure!(holders.len() == 1, "{holders:?}");
+            Ok(())
+        })
+        .await?;
+        updates.end().await?;
+        // And it goes on with what it still has
+        load.stack.workers.first_mut().context("a worker")?.process().resume()?;
+        // Then all arrives, in order
+        load.settles(twins).await?;
+        Ok(())
+    })
+}
