@@ -18,6 +18,7 @@ use twinroute_common::event::{Discontinuity, Item, PoisonEvent};
 use twinroute_common::lsn::Lsn;
 use twinroute_common::position::Position;
 
+pub use self::agtype::Unreadable;
 use self::document::{Document, Mark};
 use self::pgoutput::{Begin, Change, FormatError, Message, Relation, Value};
 use self::poison::Poison;

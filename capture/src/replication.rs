@@ -7,4 +7,4 @@ mod login;
 pub mod reader;
 
 pub use connection::{Connection, ReplicationError};
-pub use frame::Frame;
+pub use frame::{Frame, FrameError};

@@ -12,17 +12,21 @@ const WARM_ROOM: &str = r#"{"$dtId": "room1", "$metadata": {"$model": "m"}, "t":
 const STUB: &str = r#"{"$dtId": "room1"}"#;
 const OTHER: &str = r#"{"$dtId": "room2", "$metadata": {"$model": "m"}}"#;
 
-fn events(items: &[Item]) -> Vec<(Operation, &str, Option<&str>, Option<&str>)> {
+type Seen = (Operation, String, Option<String>, Option<String>);
+
+fn events(items: &[Item]) -> Vec<Seen> {
     let text = |document: &Option<bytes::Bytes>| {
-        document.as_ref().map(|json| &*String::from_utf8_lossy(json).into_owned().leak())
+        document.as_ref().map(|json| String::from_utf8_lossy(json).into_owned())
     };
-    let event = |item| match item {
-        &Item::Event(ref event) => {
-            (event.operation, event.entity_id.as_str(), text(&event.old), text(&event.new))
-        }
+    let event = |item: &Item| match item {
+        Item::Event(event) => (event.operation, event.entity_id.clone(), text(&event.old), text(&event.new)),
         other => panic!("no event: {other:?}"),
     };
     items.iter().map(event).collect()
+}
+
+fn seen(operation: Operation, id: &str, old: Option<&str>, new: Option<&str>) -> Seen {
+    (operation, id.to_owned(), old.map(str::to_owned), new.map(str::to_owned))
 }
 
 fn only_event(items: &[Item]) -> &EventData {
@@ -35,7 +39,7 @@ fn only_event(items: &[Item]) -> &EventData {
 #[test]
 fn a_stub_and_its_update_are_one_create() {
     let items = Wal::new().insert("1", STUB).update("1", Some(STUB), ROOM).commit();
-    assert_eq!(events(&items), [(Operation::Create, "room1", None, Some(ROOM))]);
+    assert_eq!(events(&items), [seen(Operation::Create, "room1", None, Some(ROOM))]);
 }
 
 #[test]
@@ -48,8 +52,8 @@ fn several_updates_are_one_with_the_first_old_and_the_last_new_document() {
     assert_eq!(
         events(&items),
         [
-            (Operation::Update, "room1", Some(STUB), Some(WARM_ROOM)),
-            (Operation::Update, "room2", Some(OTHER), Some(OTHER)),
+            seen(Operation::Update, "room1", Some(STUB), Some(WARM_ROOM)),
+            seen(Operation::Update, "room2", Some(OTHER), Some(OTHER)),
         ]
     );
 }
@@ -62,7 +66,7 @@ fn what_was_created_and_deleted_never_was() {
 
 #[test]
 fn delete_and_create_of_one_twin_is_an_update_in_either_order() {
-    let expected = [(Operation::Update, "room1", Some(ROOM), Some(WARM_ROOM))];
+    let expected = [seen(Operation::Update, "room1", Some(ROOM), Some(WARM_ROOM))];
     let items = Wal::new().delete("1", Some(ROOM)).insert("2", WARM_ROOM).commit();
     assert_eq!(events(&items), expected);
     let items = Wal::new().insert("2", WARM_ROOM).delete("1", Some(ROOM)).commit();
@@ -74,7 +78,10 @@ fn a_row_that_becomes_another_twin_ends_one_and_begins_the_other_delete_first() 
     let items = Wal::new().update("1", Some(ROOM), OTHER).commit();
     assert_eq!(
         events(&items),
-        [(Operation::Delete, "room1", Some(ROOM), None), (Operation::Create, "room2", None, Some(OTHER))]
+        [
+            seen(Operation::Delete, "room1", Some(ROOM), None),
+            seen(Operation::Create, "room2", None, Some(OTHER))
+        ]
     );
     let ordinals: Vec<u32> = items.iter().map(|item| item.position().ordinal).collect();
     assert_eq!(ordinals, [0, 1]);
@@ -90,7 +97,7 @@ fn rows_at_one_lsn_are_counted_before_any_filter() {
 #[test]
 fn an_update_without_its_old_row_has_no_old_document() {
     let items = Wal::new().update("1", None, ROOM).commit();
-    assert_eq!(events(&items), [(Operation::Update, "room1", None, Some(ROOM))]);
+    assert_eq!(events(&items), [seen(Operation::Update, "room1", None, Some(ROOM))]);
 }
 
 #[test]
@@ -98,13 +105,13 @@ fn a_delete_by_key_alone_is_skipped_unless_the_transaction_showed_the_document()
     let items = Wal::new().delete("1", None).commit();
     assert_eq!(events(&items), []);
     let items = Wal::new().update("1", None, ROOM).delete("1", None).commit();
-    assert_eq!(events(&items), [(Operation::Delete, "room1", Some(ROOM), None)]);
+    assert_eq!(events(&items), [seen(Operation::Delete, "room1", Some(ROOM), None)]);
 }
 
 #[test]
 fn an_unchanged_toasted_document_is_the_old_one() {
     let items = Wal::new().update_unchanged("1", Some(ROOM)).commit();
-    assert_eq!(events(&items), [(Operation::Update, "room1", Some(ROOM), Some(ROOM))]);
+    assert_eq!(events(&items), [seen(Operation::Update, "room1", Some(ROOM), Some(ROOM))]);
     let items = Wal::new().update_unchanged("1", None).commit();
     assert_eq!(events(&items), []);
 }
@@ -131,7 +138,7 @@ fn a_poison_row_without_twin_id_is_keyed_by_its_row() {
 #[test]
 fn an_unreadable_old_document_is_as_if_absent_but_not_for_a_delete() {
     let items = Wal::new().update("1", Some("{"), ROOM).commit();
-    assert_eq!(events(&items), [(Operation::Update, "room1", None, Some(ROOM))]);
+    assert_eq!(events(&items), [seen(Operation::Update, "room1", None, Some(ROOM))]);
     let items = Wal::new().delete("1", Some("{")).commit();
     assert!(matches!(items.as_slice(), [Item::Poison(_)]), "{items:?}");
 }
@@ -195,7 +202,7 @@ fn a_stub_at_a_windows_end_is_carried_into_the_next_one() {
     }
     let items = wal.insert("1", STUB).update("1", Some(STUB), ROOM).commit();
     let room: Vec<_> = events(&items).into_iter().filter(|event| event.1 == "room1").collect();
-    assert_eq!(room, [(Operation::Create, "room1", None, Some(ROOM))]);
+    assert_eq!(room, [seen(Operation::Create, "room1", None, Some(ROOM))]);
 }
 
 #[test]
