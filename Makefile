@@ -27,7 +27,7 @@ down: ## stop what `make up` has started
 	@test ! -x target/release/stack || target/release/stack down
 
 test: install ## all tests, on real servers
-	@$(CARGO) build --workspace --bins
+	@$(CARGO) build --workspace --all-targets
 	@$(CARGO) test --workspace
 
 lint: install ## formatting, clippy, documentation, protocol
