@@ -46,6 +46,11 @@ impl Inbox {
         self.grown.send_modify(|count| *count += 1);
     }
 
+    /// Forgets all that has arrived, so that it takes no memory.
+    pub fn clear(&self) {
+        *self.lock() = Content::default();
+    }
+
     /// How many events have arrived.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -66,7 +66,7 @@ impl Load {
         })
     }
 
-    /// Starts again what a scenario that failed has left stopped.
+    /// Starts again what a scenario that failed has left stopped, and forgets what arrived in it.
     async fn heal(&mut self) -> Result<()> {
         if !self.stack.servers.mosquitto.process().is_running()? {
             self.stack.servers.mosquitto.start_again().await?;
@@ -88,6 +88,9 @@ impl Load {
         }
         for worker in &mut self.stack.workers {
             worker.until_ready().await?;
+        }
+        for consumer in [&self.kafka, &self.mqtt, &self.kusto] {
+            consumer.inbox().clear();
         }
         Ok(())
     }

@@ -28,6 +28,7 @@ mod stopping;
 mod configuration;
 mod frames;
 mod idle;
+mod readme;
 mod routes;
 mod start;
 mod stream;
