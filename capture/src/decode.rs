@@ -47,8 +47,6 @@ pub enum DecodeError {
 pub enum Decoded {
     /// Nothing yet.
     Nothing,
-    /// A transaction is open from now on.
-    Begun,
     /// A transaction is so large that a part of it comes before its end.
     Items(Vec<Item>),
     /// A transaction is complete.
@@ -119,7 +117,7 @@ impl Decoder {
         match Message::decode(payload)? {
             Message::Begin(begin) => {
                 self.transaction = Some(Transaction::new(begin));
-                Ok(Decoded::Begun)
+                Ok(Decoded::Nothing)
             }
             Message::Commit(commit) => {
                 let transaction = self.transaction.take();

@@ -108,7 +108,7 @@ fn decode(case: &Case) -> Result<Vec<EventData>> {
     for (start, message) in wal::messages(case)? {
         match decoder.message(start, message)? {
             Decoded::Items(items) | Decoded::Committed { items, .. } => decoded.extend(items),
-            Decoded::Nothing | Decoded::Begun | Decoded::Table { .. } => {}
+            Decoded::Nothing | Decoded::Table { .. } => {}
         }
     }
     let change = |item| match item {

@@ -107,7 +107,7 @@ impl Reader {
                 Frame::XLogData { start, payload } => {
                     self.metrics.wal_messages.inc();
                     match self.decoder.message(start, payload)? {
-                        Decoded::Nothing | Decoded::Begun => {}
+                        Decoded::Nothing => {}
                         Decoded::Items(more) => append(&mut items, more),
                         Decoded::Committed { items: more, end_lsn } => {
                             append(&mut items, more);

@@ -118,7 +118,7 @@ impl Wal {
         self.lsn += STEP;
         match self.decoder.message(Lsn(self.lsn), message.freeze()).unwrap() {
             Decoded::Items(items) | Decoded::Committed { items, .. } => self.items.extend(items),
-            Decoded::Nothing | Decoded::Begun | Decoded::Table { .. } => {}
+            Decoded::Nothing | Decoded::Table { .. } => {}
         }
     }
 }
