@@ -28,7 +28,7 @@ down: ## stop what `make up` has started
 
 test: install ## all tests, on real servers
 	@$(CARGO) build --workspace --all-targets
-	@$(CARGO) test --workspace
+	@$(CARGO) test --workspace --no-fail-fast
 
 lint: install ## formatting, clippy, documentation, protocol
 	@$(CARGO) fmt --all --check

@@ -95,6 +95,13 @@ fn almost_json() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
+#[test]
+fn a_number_that_no_double_holds_is_json() {
+    for number in ["-0.5e2000", "1e400", "123456789012345678901234567890"] {
+        assert!(Document::parse(number.as_bytes()).is_ok(), "{number}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -102,6 +109,8 @@ proptest! {
     fn json_is_what_serde_json_takes_for_json(text in almost_json()) {
         let ours = Document::parse(text.as_bytes());
         let theirs = serde_json::from_str::<serde_json::Value>(&text);
+        // Numbers beyond a double are JSON, and serde_json has no value for them.
+        prop_assume!(!theirs.as_ref().is_err_and(|refused| refused.to_string().starts_with("number out of range")));
         prop_assert_eq!(ours.is_ok(), theirs.is_ok(), "{}: {:?} {:?}", text, ours.err(), theirs.err());
     }
 
