@@ -1,26 +1,8 @@
 //! Labels that appear while events flow.
 
-use anyhow::{Result, ensure};
-use twinroute_tests::{stack::GRAPH, wait};
+use anyhow::Result;
 
-use crate::{
-    exact::told,
-    plain::{Plain, plain},
-    scene::DEADLINE,
-};
-
-/// Waits until capture has seen to the old rows of a label.
-async fn until_whole(plain: &Plain, label: &str) -> Result<()> {
-    let graph = plain.graph().await?;
-    wait::until(DEADLINE, "the label to have old rows", async || {
-        let sql = "SELECT relreplident::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-            WHERE nspname = $1 AND relname = $2";
-        let identity: String = graph.client().query_one(sql, &[&GRAPH, &label]).await?.try_get(0)?;
-        ensure!(identity == "f", "replica identity is {identity}");
-        Ok(())
-    })
-    .await
-}
+use crate::{exact::told, plain::plain};
 
 #[test]
 fn a_label_made_at_runtime_is_captured_from_its_first_row() -> Result<()> {
@@ -28,7 +10,7 @@ fn a_label_made_at_runtime_is_captured_from_its_first_row() -> Result<()> {
         // When the first twin of a new label is written, which makes the label
         let created = plain.cypher("CREATE (:Sensor {`$dtId`: 'sensor1', n: 1})").await?;
         // And a moment later it is changed and deleted
-        until_whole(plain, "Sensor").await?;
+        plain.until_followed("Sensor").await?;
         let updated = plain.cypher("MATCH (t:Sensor {`$dtId`: 'sensor1'}) SET t.n = 2").await?;
         let deleted = plain.cypher("MATCH (t:Sensor {`$dtId`: 'sensor1'}) DELETE t").await?;
         // Then all arrives, with what was there before
@@ -74,7 +56,7 @@ fn a_relationship_name_used_for_the_first_time_is_captured_from_its_first_row() 
                     `$sourceId`: 'lamp1', `$targetId`: 'lamp1', `$relationshipName`: 'lights'}]->(a)",
             )
             .await?;
-        until_whole(plain, "lights").await?;
+        plain.until_followed("lights").await?;
         let deleted = plain.cypher("MATCH ()-[r:lights {`$relationshipId`: 'r1'}]->() DELETE r").await?;
         // Then
         let subject = "lamp1/relationships/r1";

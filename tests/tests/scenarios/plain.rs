@@ -10,6 +10,7 @@ use twinroute_tests::{
     consumers::{Consumer, Received, kafka, kusto, mqtt},
     stack::{GRAPH, KAFKA_TOPIC, KUSTO_DATABASE, MQTT_TOPIC, Stack, Steps, routes},
     twins::{Graph, graph::Change},
+    wait,
 };
 
 use crate::{
@@ -39,8 +40,9 @@ impl Plain {
     async fn start() -> Result<Self> {
         let stack = Stack::start(&scene::dir("plain")?, 2, &Steps::silent()).await?;
         let (database, servers) = (stack.servers.database(), &stack.servers);
-        let fence = format!("SELECT create_vlabel('{GRAPH}', 'Fence')");
-        Graph::open(&database, GRAPH).await?.client().batch_execute(&fence).await?;
+        let labels =
+            format!("SELECT create_vlabel('{GRAPH}', 'Fence'); SELECT create_elabel('{GRAPH}', 'feeds')");
+        Graph::open(&database, GRAPH).await?.client().batch_execute(&labels).await?;
         let plain = Self {
             kafka: kafka::consume(&servers.kafka.brokers(), KAFKA_TOPIC)?,
             history: kafka::consume(&servers.kafka.brokers(), HISTORY_TOPIC)?,
@@ -49,7 +51,22 @@ impl Plain {
             stack,
         };
         plain.create_history_route().await?;
+        // Scenarios that change relationships ask what was there before; those of labels.rs make labels of their own.
+        plain.until_followed("feeds").await?;
         Ok(plain)
+    }
+
+    /// Waits until capture has seen to the old rows of a label.
+    pub(crate) async fn until_followed(&self, label: &str) -> Result<()> {
+        let graph = self.graph().await?;
+        wait::until(DEADLINE, "the label to have old rows", async || {
+            let sql = "SELECT relreplident::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+                WHERE nspname = $1 AND relname = $2";
+            let identity: String = graph.client().query_one(sql, &[&GRAPH, &label]).await?.try_get(0)?;
+            ensure!(identity == "f", "replica identity is {identity}");
+            Ok(())
+        })
+        .await
     }
 
     async fn create_history_route(&self) -> Result<()> {
