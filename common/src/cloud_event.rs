@@ -6,6 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use uuid::Uuid;
 
+mod event_type;
+
+pub use event_type::EventType;
+pub(crate) use event_type::TypeSet;
+
 /// `specversion` of every event.
 pub const SPEC_VERSION: &str = "1.0";
 /// `datacontenttype` of every event, and of its `data`.
@@ -34,85 +39,6 @@ pub struct CloudEvent {
     pub traceparent: Option<Arc<str>>,
     /// `data`: JSON text in UTF-8.
     pub data: Bytes,
-}
-
-/// The types of events, by the shape of their `data`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EventType {
-    /// A new twin.
-    TwinCreate,
-    /// A changed twin.
-    TwinUpdate,
-    /// A deleted twin.
-    TwinDelete,
-    /// A new relationship.
-    RelationshipCreate,
-    /// A changed relationship.
-    RelationshipUpdate,
-    /// A deleted relationship.
-    RelationshipDelete,
-    /// A new model.
-    ModelCreate,
-    /// A changed model.
-    ModelUpdate,
-    /// A deleted model.
-    ModelDelete,
-    /// Data history: a twin came, went or changed its model.
-    TwinLifecycle,
-    /// Data history: a relationship came or went.
-    RelationshipLifecycle,
-    /// Data history: a property changed.
-    PropertyEvent,
-    /// Changes are missing from the stream.
-    StreamGap,
-}
-
-impl EventType {
-    /// Prefix of every default type.
-    pub const PREFIX: &'static str = "Konnektr.DigitalTwins.";
-
-    /// All types, in the order of their declaration.
-    pub const ALL: [Self; 13] = [
-        Self::TwinCreate,
-        Self::TwinUpdate,
-        Self::TwinDelete,
-        Self::RelationshipCreate,
-        Self::RelationshipUpdate,
-        Self::RelationshipDelete,
-        Self::ModelCreate,
-        Self::ModelUpdate,
-        Self::ModelDelete,
-        Self::TwinLifecycle,
-        Self::RelationshipLifecycle,
-        Self::PropertyEvent,
-        Self::StreamGap,
-    ];
-
-    /// The type with this default name, with prefix.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|event_type| event_type.name() == name)
-    }
-
-    /// The default type, with prefix.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::TwinCreate => "Konnektr.DigitalTwins.Twin.Create",
-            Self::TwinUpdate => "Konnektr.DigitalTwins.Twin.Update",
-            Self::TwinDelete => "Konnektr.DigitalTwins.Twin.Delete",
-            Self::RelationshipCreate => "Konnektr.DigitalTwins.Relationship.Create",
-            Self::RelationshipUpdate => "Konnektr.DigitalTwins.Relationship.Update",
-            Self::RelationshipDelete => "Konnektr.DigitalTwins.Relationship.Delete",
-            Self::ModelCreate => "Konnektr.DigitalTwins.Model.Create",
-            Self::ModelUpdate => "Konnektr.DigitalTwins.Model.Update",
-            Self::ModelDelete => "Konnektr.DigitalTwins.Model.Delete",
-            Self::TwinLifecycle => "Konnektr.DigitalTwins.Twin.Lifecycle",
-            Self::RelationshipLifecycle => "Konnektr.DigitalTwins.Relationship.Lifecycle",
-            Self::PropertyEvent => "Konnektr.DigitalTwins.Property.Event",
-            Self::StreamGap => "Konnektr.DigitalTwins.Stream.Gap",
-        }
-    }
 }
 
 impl CloudEvent {

@@ -1,85 +1,61 @@
-//! The filter of an event route: whether an event is routed.
+//! The filter of an event route: whether an event is routed. The language is described in docs/filters.md.
 //!
-//! The filters of this version are `true` and `false`.
+//! From the text to an answer: words → syntax tree → predicate, which is asked about candidates.
 
-use crate::cloud_event::CloudEvent;
+mod diagnostic;
+mod token;
+pub mod syntax;
+mod complaint;
+mod parser;
 
-/// Longest filter, in characters: longer ones are refused, so that reading one takes bounded time and memory.
-pub const CHARACTERS_MAX: usize = 4096;
+mod field;
+mod operand;
+mod verdict;
+mod candidate;
+mod predicate;
+mod selectivity;
+
+pub use candidate::Candidate;
+pub use diagnostic::Diagnostic;
+pub use parser::{CHARACTERS_MAX, CONDITIONS_MAX, PARENTHESES_MAX};
+pub use verdict::Verdict;
+
+pub(crate) use field::Field;
+pub(crate) use selectivity::Key;
+
+use predicate::Predicate;
+use syntax::{Condition, ConditionKind, Path};
+
+use crate::spelling;
 
 /// A filter that was read and can be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Filter {
-    text: String,
-    routes: bool,
-}
-
-/// What a filter answers. Only [`Verdict::True`] routes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The event is routed.
-    True,
-    /// The event is not routed.
-    False,
-    /// The filter asks for something that the event does not have; the event is not routed.
-    Undefined,
-}
-
-/// What a filter may ask: a rendered event, and the entity's documents.
-#[derive(Clone, Copy, Debug)]
-pub struct Candidate<'a> {
-    /// The attributes as they are emitted, the default type, and the data that `$body` stands for.
-    pub event: &'a CloudEvent,
-    /// The document before the change, JSON text in UTF-8; `None` when there is none.
-    pub old: Option<&'a [u8]>,
-    /// The document after the change, JSON text in UTF-8; `None` when there is none.
-    pub new: Option<&'a [u8]>,
-}
-
-/// One thing to say of a filter's text.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: {message}")]
-pub struct Diagnostic {
-    /// Line, from 1.
-    pub line: u32,
-    /// Column in characters, from 1.
-    pub column: u32,
-    /// Length in characters; 0 at the end of the text.
-    pub length: u32,
-    /// What is wrong and what was expected.
-    pub message: String,
-    /// What to write instead; empty when nothing is near.
-    pub suggestion: String,
+    text: Box<str>,
+    predicate: Predicate,
+    warnings: Vec<Diagnostic>,
 }
 
 impl Filter {
     /// Reads a filter.
     ///
     /// # Errors
-    /// Everything that is wrong with the text, in the order of the text; never empty.
-    pub fn parse(text: &str) -> Result<Self, Vec<Diagnostic>> {
-        let characters = text.chars().count();
-        if characters > CHARACTERS_MAX {
-            let message =
-                format!("the filter has {characters} characters; at most {CHARACTERS_MAX} are allowed");
-            return Err(vec![diagnose(text, text, message, "")]);
-        }
-        let expression = text.trim_matches(is_blank);
-        let routes = match expression.to_ascii_lowercase().as_str() {
-            "true" => true,
-            "false" => false,
-            "" => {
-                let message = "the filter is empty; `true` selects every event".to_owned();
-                return Err(vec![diagnose(text, expression, message, "true")]);
-            }
-            _ => {
-                let message = format!(
-                    "`{expression}` is no filter that this version knows; it knows `true` and `false`"
-                );
-                return Err(vec![diagnose(text, expression, message, "")]);
-            }
-        };
-        Ok(Self { text: text.to_owned(), routes })
+    /// What is wrong with the text: the first mistake.
+    pub fn parse(text: &str) -> Result<Self, Diagnostic> {
+        let condition = parser::parse(text)?;
+        Ok(Self {
+            text: text.into(),
+            predicate: Predicate::compile(&condition),
+            warnings: warnings(text, &condition),
+        })
+    }
+
+    /// Reads a filter's text as a syntax tree, for those who want to look at it.
+    ///
+    /// # Errors
+    /// As [`Filter::parse`].
+    pub fn syntax(text: &str) -> Result<Condition, Diagnostic> {
+        parser::parse(text)
     }
 
     /// The text as it was given.
@@ -88,63 +64,74 @@ impl Filter {
         &self.text
     }
 
-    /// Whether the event is routed.
+    /// What is accepted, and probably not what was meant; in the order of the text.
     #[must_use]
-    pub fn verdict(&self, _candidate: &Candidate<'_>) -> Verdict {
-        if self.routes { Verdict::True } else { Verdict::False }
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// Whether the event is routed. Never fails; allocates only where texts with escapes are searched, and to read the
+    /// event's data once if a filter asks for it.
+    #[must_use]
+    pub fn verdict(&self, candidate: &Candidate<'_>) -> Verdict {
+        self.predicate.verdict(candidate)
+    }
+
+    /// Why the event is not routed: the conditions that were false or undefined, and the values that they looked at.
+    /// Empty when it is routed.
+    #[must_use]
+    pub fn explain(&self, candidate: &Candidate<'_>) -> String {
+        match self.verdict(candidate) {
+            Verdict::True => String::new(),
+            Verdict::False | Verdict::Undefined => self.predicate.explain(&self.text, candidate),
+        }
     }
 }
 
-/// Space, tab, carriage return and line feed stand between words.
-fn is_blank(character: char) -> bool {
-    matches!(character, ' ' | '\t' | '\r' | '\n')
+fn warnings(text: &str, condition: &Condition) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    condition.each_path(&mut |path| {
+        if field::is_never_defined(path) {
+            warnings.push(never_defined(text, path));
+        }
+    });
+    changed_elsewhere(text, condition, &mut warnings);
+    warnings.sort_by_key(|warning| (warning.line, warning.column));
+    warnings
 }
 
-/// A diagnostic about `part`, which must be a slice of `text`; an empty part stands at the end of the text.
-fn diagnose(text: &str, part: &str, message: String, suggestion: &str) -> Diagnostic {
-    let start = if part.is_empty() { text.len() } else { text.find(part).unwrap_or(0) };
-    let before = text.get(..start).unwrap_or_default();
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    Diagnostic {
-        line: count(before.matches('\n').count()) + 1,
-        column: count(before.get(line_start..).unwrap_or_default().chars().count()) + 1,
-        length: count(part.chars().count()),
-        message,
-        suggestion: suggestion.to_owned(),
+/// A name that no event has.
+fn never_defined(text: &str, path: &Path) -> Diagnostic {
+    let word = text.get(path.span.clone()).unwrap_or_default();
+    let message = format!("`{word}` is never defined: no event has it");
+    let diagnostic = Diagnostic::new(text, path.span.clone(), message);
+    match spelling::nearest(&path.first, field::OPERANDS) {
+        Some(operand) if operand != path.first => {
+            let steps = word.get(path.first.len()..).unwrap_or_default();
+            diagnostic.suggesting(format!("{operand}{steps}"))
+        }
+        Some(_) => diagnostic,
+        None => diagnostic.suggesting(format!("'{}'", word.replace('\'', "''"))),
     }
 }
 
-fn count(characters: usize) -> u32 {
-    u32::try_from(characters).unwrap_or(u32::MAX)
+/// Only the entity's documents are compared with what was before.
+fn changed_elsewhere(text: &str, condition: &Condition, warnings: &mut Vec<Diagnostic>) {
+    match &condition.kind {
+        ConditionKind::Or(parts) | ConditionKind::And(parts) => {
+            parts.iter().for_each(|part| changed_elsewhere(text, part, warnings));
+        }
+        ConditionKind::Not(part) => changed_elsewhere(text, part, warnings),
+        ConditionKind::Changed(path) if !matches!(path.first.as_str(), "$new" | "$old") => {
+            let message = "CHANGED compares the entity's documents, and is never defined for anything else";
+            let word = text.get(path.span.clone()).unwrap_or_default();
+            let steps = word.get(path.first.len()..).unwrap_or_default();
+            let diagnostic = Diagnostic::new(text, path.span.clone(), message);
+            warnings.push(diagnostic.suggesting(format!("$new{steps}")));
+        }
+        _ => {}
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn true_and_false_are_known_in_any_case_and_between_blanks() {
-        for (text, routes) in [("true", true), (" \tTRUE\r\n", true), ("False", false)] {
-            let filter = Filter::parse(text);
-            assert_eq!(filter.as_ref().map(|filter| filter.routes), Ok(routes), "{text:?}");
-            assert_eq!(filter.as_ref().map(Filter::text), Ok(text));
-        }
-    }
-
-    #[test]
-    fn other_text_is_refused_at_its_place() {
-        let refused = Filter::parse("\n  ñ = 1").err().unwrap_or_default();
-        let places: Vec<_> = refused.iter().map(|it| (it.line, it.column, it.length)).collect();
-        assert_eq!(places, [(2, 3, 5)]);
-        let empty = Filter::parse("  ").err().unwrap_or_default();
-        let places: Vec<_> = empty.iter().map(|it| (it.line, it.column, it.length)).collect();
-        assert_eq!(places, [(1, 3, 0)]);
-    }
-
-    #[test]
-    fn a_filter_above_the_bound_is_refused_with_the_bound() {
-        let refused = Filter::parse(&format!("true{}", " ".repeat(CHARACTERS_MAX))).err().unwrap_or_default();
-        assert!(refused.iter().all(|it| it.message.contains("4096")), "{refused:?}");
-        assert_eq!(refused.len(), 1);
-    }
-}
+mod tests;

@@ -17,6 +17,7 @@ mod tests;
 
 pub use error::ParseError;
 pub use finder::Finder;
+pub(crate) use number::compare as compare_numbers;
 pub use text::Text;
 pub use value::{Kind, Value};
 

@@ -4,6 +4,7 @@ pub mod config;
 pub mod secret;
 
 pub mod causes;
+mod spelling;
 pub mod telemetry;
 pub mod health;
 pub mod listen;

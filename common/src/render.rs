@@ -20,10 +20,20 @@ mod tests;
 pub use change::Change;
 pub use error::{RenderError, Side};
 
-use crate::cloud_event::CloudEvent;
+use crate::cloud_event::{CloudEvent, TypeSet};
 use crate::event::{Discontinuity, EventData};
 use crate::format::{EventFormat, TypeMappings};
 use source::Source;
+
+/// The types that a change's events can have in a format, before any document is read.
+pub(crate) fn possible_types(event: &EventData, format: EventFormat) -> TypeSet {
+    match format {
+        EventFormat::EventNotification => {
+            [notification::event_type(event.kind, event.operation)].into_iter().collect()
+        }
+        EventFormat::DataHistory => history::event_types(event.kind).iter().copied().collect(),
+    }
+}
 
 /// Renders the changes of one PostgreSQL cluster for one instance.
 #[derive(Clone, Debug)]

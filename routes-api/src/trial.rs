@@ -1,5 +1,7 @@
 //! Trying routes on sample changes: which events they would send.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use twinroute_common::event::{EntityKind, EventData, Operation};
@@ -69,34 +71,33 @@ fn try_route(
     }
     let filter = match Filter::parse(&route.filter) {
         Ok(filter) => filter,
-        Err(diagnostics) => {
-            let diagnostics: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
-            return Ok(trial(Vec::new(), format!("the filter is refused: {}", diagnostics.join("; "))));
-        }
+        Err(diagnostic) => return Ok(trial(Vec::new(), format!("the filter is refused: {diagnostic}"))),
     };
-    let rendered = renderer.render(event, route.format, &route.types);
-    let rendered =
-        rendered.map_err(|error| Refusal::field(format!("changes[{change_index}]"), error.to_string()))?;
+    let change = renderer
+        .open(event)
+        .map_err(|error| Refusal::field(format!("changes[{change_index}]"), error.to_string()))?;
+    let rendered = change.render(route.format, &route.types);
     if rendered.is_empty() {
         let explanation = format!("{} has no event for this change", route.format.name());
         return Ok(trial(Vec::new(), explanation));
     }
-    let mut undefined = false;
     let mut cloud_events = Vec::new();
+    let mut explanations = BTreeSet::new();
     for rendered in &rendered {
-        let candidate = Candidate { event: rendered, old: event.old.as_deref(), new: event.new.as_deref() };
+        let candidate = Candidate::new(rendered, change.before(), change.after());
         match filter.verdict(&candidate) {
             Verdict::True => {
-                cloud_events.push(String::from_utf8_lossy(&rendered.to_structured_json()).into_owned())
+                cloud_events.push(String::from_utf8_lossy(&rendered.to_structured_json()).into_owned());
             }
-            Verdict::False => {}
-            Verdict::Undefined => undefined = true,
+            Verdict::False | Verdict::Undefined => {
+                explanations.insert(filter.explain(&candidate));
+            }
         }
     }
-    let explanation = match (cloud_events.is_empty(), undefined) {
-        (false, _) => String::new(),
-        (true, false) => format!("`{}` is false", filter.text()),
-        (true, true) => format!("`{}` is undefined", filter.text()),
+    let explanation = if cloud_events.is_empty() {
+        explanations.into_iter().collect::<Vec<_>>().join("\n")
+    } else {
+        String::new()
     };
     Ok(trial(cloud_events, explanation))
 }

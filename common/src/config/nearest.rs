@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::yaml::section;
+use crate::spelling::{edits, is_near};
 
 /// The nearest key of `defaults`: the fewest edits in the last name, those of the same section first.
 pub(super) fn nearest_key(defaults: &Value, path: &[String]) -> Option<String> {
@@ -14,9 +15,8 @@ pub(super) fn nearest_key(defaults: &Value, path: &[String]) -> Option<String> {
         .filter_map(|candidate| {
             let (known_name, known_parent) = candidate.split_last()?;
             let edits = edits(name, known_name);
-            let near = edits <= ((name.chars().count() + 1) / 3).max(1);
             let elsewhere = usize::from(known_parent != parent);
-            near.then(|| ((elsewhere + edits, elsewhere), candidate.join(".")))
+            is_near(name, edits).then(|| ((elsewhere + edits, elsewhere), candidate.join(".")))
         })
         .min()
         .map(|(_, key)| key)
@@ -29,23 +29,6 @@ fn collect(value: &Value, path: &mut Vec<String>, known: &mut Vec<Vec<String>>) 
         collect(member, path, known);
         path.pop();
     }
-}
-
-/// Levenshtein distance in characters.
-fn edits(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (removed, from) in left.chars().enumerate() {
-        let mut next = vec![removed + 1];
-        for (to, cells) in right.iter().zip(row.windows(2)) {
-            let &[diagonal, above] = cells else { continue };
-            let before = next.last().copied().unwrap_or_default();
-            let replaced = diagonal + usize::from(from != *to);
-            next.push(replaced.min(above + 1).min(before + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -65,12 +48,5 @@ mod tests {
         assert_eq!(near(&["listen"]).as_deref(), Some("grpc.listen"));
         assert_eq!(near(&["gprc"]), None, "two edits of four letters make another word");
         assert_eq!(near(&["gr"]), None);
-    }
-
-    #[test]
-    fn edits_count_letters_added_removed_and_replaced() {
-        assert_eq!(edits("kitten", "sitting"), 3);
-        assert_eq!(edits("", "abc"), 3);
-        assert_eq!(edits("abc", "abc"), 0);
     }
 }

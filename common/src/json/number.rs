@@ -1,4 +1,6 @@
-//! Equality of numbers as their text says, without rounding them.
+//! Equality and order of numbers as their text says, without rounding them.
+
+use std::cmp::Ordering;
 
 /// Whether two JSON numbers have the same value, whatever their size and however they are written.
 pub(super) fn same(left: &str, right: &str) -> bool {
@@ -12,6 +14,26 @@ pub(super) fn same(left: &str, right: &str) -> bool {
                 && left.significant().eq(right.significant())
         }
     }
+}
+
+/// The order of two numbers by value, whatever their size and however they are written.
+pub(crate) fn compare(left: &str, right: &str) -> Ordering {
+    if let Some(ordering) = small(left).zip(small(right)).and_then(|(left, right)| left.partial_cmp(&right)) {
+        return ordering;
+    }
+    let (left, right) = (Decimal::read(left), Decimal::read(right));
+    left.sign().cmp(&right.sign()).then_with(|| {
+        let magnitude =
+            left.power().cmp(&right.power()).then_with(|| left.significant().cmp(right.significant()));
+        if left.negative { magnitude.reverse() } else { magnitude }
+    })
+}
+
+/// The number as a double, if that tells it from every other small one: up to 15 significant digits do, as long as no
+/// exponent leads out of a double's range.
+fn small(number: &str) -> Option<f64> {
+    let is_small = number.len() <= 15 && !number.contains(['e', 'E']);
+    is_small.then(|| number.parse().ok()).flatten()
 }
 
 /// A number as ± 0.significant digits × 10^power; the significant digits neither start nor end with 0.
@@ -41,6 +63,15 @@ impl<'n> Decimal<'n> {
             count - leading_zeros - all().rev().take_while(is_zero).count()
         };
         Self { negative, whole, fraction, exponent, leading_zeros, significant_count }
+    }
+
+    /// -1, 0 or 1.
+    fn sign(self) -> i8 {
+        match (self.significant_count, self.negative) {
+            (0, _) => 0,
+            (_, true) => -1,
+            (_, false) => 1,
+        }
     }
 
     fn significant(self) -> impl Iterator<Item = u8> {
@@ -91,6 +122,36 @@ impl Power {
             return Self::Large { negative, digits: reversed };
         }
         Self::Small(signed_number(negative, str::from_utf8(&reversed).unwrap_or_default()))
+    }
+}
+
+impl Ord for Power {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Small(left), Self::Small(right)) => left.cmp(right),
+            (Self::Small(_), Self::Large { negative, .. }) => {
+                if *negative {
+                    Ordering::Greater
+                } else {
+                    Ordering::Less
+                }
+            }
+            (Self::Large { .. }, Self::Small(_)) => other.cmp(self).reverse(),
+            (
+                Self::Large { negative: left_negative, digits: left },
+                Self::Large { negative, digits: right },
+            ) => {
+                let magnitude = left.len().cmp(&right.len()).then_with(|| left.cmp(right));
+                let same_sign = if *negative { magnitude.reverse() } else { magnitude };
+                negative.cmp(left_negative).then(same_sign)
+            }
+        }
+    }
+}
+
+impl PartialOrd for Power {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

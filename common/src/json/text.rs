@@ -19,6 +19,11 @@ impl<'t> Text<'t> {
         Self { raw, escaped }
     }
 
+    /// Content to compare with; it was not read from JSON, so [`Text::raw`] must not be copied into any.
+    pub(crate) const fn plain(content: &'t str) -> Self {
+        Self { raw: content, escaped: false }
+    }
+
     /// As it is written, without quotes: can be copied between the quotes of another JSON string.
     #[must_use]
     pub const fn raw(self) -> &'t str {

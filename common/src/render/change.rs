@@ -45,6 +45,25 @@ impl<'e> Change<'e> {
         Ok(Self { event, documents, envelope })
     }
 
+    /// The document before the change, if there was one and it is known.
+    #[must_use]
+    pub fn before(&self) -> Option<Value<'_>> {
+        match &self.documents {
+            Documents::Update { old, .. } => old.as_ref().map(Document::root),
+            Documents::Delete { old } => Some(old.root()),
+            Documents::Create { .. } => None,
+        }
+    }
+
+    /// The document after the change, if there is one.
+    #[must_use]
+    pub fn after(&self) -> Option<Value<'_>> {
+        match &self.documents {
+            Documents::Create { new } | Documents::Update { new, .. } => Some(new.root()),
+            Documents::Delete { .. } => None,
+        }
+    }
+
     /// The CloudEvents of this change in one format; none where the format has nothing to say of it.
     #[must_use]
     pub fn render(&self, format: EventFormat, types: &TypeMappings) -> Vec<CloudEvent> {

@@ -8,6 +8,15 @@ use crate::cloud_event::{EventType, push_json_string};
 use crate::event::EntityKind;
 use crate::json::Value;
 
+/// The types that events of an entity can have.
+pub(super) fn event_types(kind: EntityKind) -> &'static [EventType] {
+    match kind {
+        EntityKind::Twin => &[EventType::TwinLifecycle, EventType::PropertyEvent],
+        EntityKind::Relationship => &[EventType::RelationshipLifecycle, EventType::PropertyEvent],
+        EntityKind::Model => &[],
+    }
+}
+
 pub(super) fn render(change: &Change<'_>, rendering: &mut Rendering<'_>) {
     let kind = change.event.kind;
     if kind == EntityKind::Model {

@@ -5,23 +5,32 @@ use super::history::model_id;
 use super::patch;
 use super::rendering::Rendering;
 use crate::cloud_event::{EventType, push_json_string};
-use crate::event::EntityKind;
+use crate::event::{EntityKind, Operation};
 use crate::json::{Document, Value};
+
+/// The type of a change's only event.
+pub(super) fn event_type(kind: EntityKind, operation: Operation) -> EventType {
+    match (kind, operation) {
+        (EntityKind::Twin, Operation::Create) => EventType::TwinCreate,
+        (EntityKind::Twin, Operation::Update) => EventType::TwinUpdate,
+        (EntityKind::Twin, Operation::Delete) => EventType::TwinDelete,
+        (EntityKind::Relationship, Operation::Create) => EventType::RelationshipCreate,
+        (EntityKind::Relationship, Operation::Update) => EventType::RelationshipUpdate,
+        (EntityKind::Relationship, Operation::Delete) => EventType::RelationshipDelete,
+        (EntityKind::Model, Operation::Create) => EventType::ModelCreate,
+        (EntityKind::Model, Operation::Update) => EventType::ModelUpdate,
+        (EntityKind::Model, Operation::Delete) => EventType::ModelDelete,
+    }
+}
 
 pub(super) fn render(change: &Change<'_>, rendering: &mut Rendering<'_>) {
     let event = change.event;
-    let (created, updated, deleted) = match event.kind {
-        EntityKind::Twin => (EventType::TwinCreate, EventType::TwinUpdate, EventType::TwinDelete),
-        EntityKind::Relationship => {
-            (EventType::RelationshipCreate, EventType::RelationshipUpdate, EventType::RelationshipDelete)
-        }
-        EntityKind::Model => (EventType::ModelCreate, EventType::ModelUpdate, EventType::ModelDelete),
-    };
+    let event_type = event_type(event.kind, event.operation);
     match &change.documents {
-        Documents::Create { .. } => rendering.document(created, event.new.clone().unwrap_or_default()),
-        Documents::Delete { .. } => rendering.document(deleted, event.old.clone().unwrap_or_default()),
+        Documents::Create { .. } => rendering.document(event_type, event.new.clone().unwrap_or_default()),
+        Documents::Delete { .. } => rendering.document(event_type, event.old.clone().unwrap_or_default()),
         Documents::Update { old, new } => {
-            rendering.written(updated, |out| write_update(change, old.as_ref(), new.root(), out));
+            rendering.written(event_type, |out| write_update(change, old.as_ref(), new.root(), out));
         }
     }
 }

@@ -63,7 +63,7 @@ fn route(fields: &mut Fields<'_, '_>, endpoints: &BTreeMap<String, Endpoint>) ->
         empty if empty.is_empty() => "true".to_owned(),
         filter => filter,
     };
-    for diagnostic in Filter::parse(&filter).err().unwrap_or_default() {
+    if let Err(diagnostic) = Filter::parse(&filter) {
         fields.refuse("filter", format!("`filter` is refused: {diagnostic}"));
     }
     let types = types(fields);

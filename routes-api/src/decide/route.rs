@@ -78,9 +78,8 @@ pub fn read_route(catalog: &Catalog, mut route: proto::EventRoute) -> Result<Eve
         let reason = format!("is `{}`, and there is no endpoint of that name", route.endpoint_name);
         violations.push(Violation { field: "endpoint_name".to_owned(), reason });
     }
-    if let Err(diagnostics) = Filter::parse(&route.filter) {
-        let diagnostics: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
-        let reason = format!("is refused: {}", diagnostics.join("; "));
+    if let Err(diagnostic) = Filter::parse(&route.filter) {
+        let reason = format!("is refused: {diagnostic}");
         violations.push(Violation { field: "filter".to_owned(), reason });
     }
     if route.event_format == i32::from(proto::EventFormat::Unspecified) {

@@ -1,8 +1,11 @@
-//! Tests of numbers' equality.
+//! Tests of numbers' equality and order.
 
 use proptest::prelude::*;
 
+use std::cmp::Ordering;
+
 use super::same;
+use crate::json::compare_numbers as compare;
 
 #[test]
 fn numbers_are_the_same_when_their_values_are() {
@@ -46,6 +49,42 @@ fn numbers_are_not_rounded() {
     }
 }
 
+#[test]
+fn numbers_are_ordered_by_value() {
+    let ascending = [
+        "-1e9999999999999999999999999999999999999999",
+        "-1e9999999999999999999999999999999999999998",
+        "-1e400",
+        "-9007199254740993",
+        "-9007199254740992",
+        "-10",
+        "-1.5",
+        "-1e-400",
+        "-1e-9999999999999999999999999999999999999999",
+        "0",
+        "1e-9999999999999999999999999999999999999999",
+        "1e-9999999999999999999999999999999999999998",
+        "1e-400",
+        "0.1",
+        "0.1000000000000000055511151231257827",
+        "0.11",
+        "9",
+        "10",
+        "9007199254740992",
+        "9007199254740993",
+        "1e400",
+        "1e9999999999999999999999999999999999999999",
+    ];
+    for (place, left) in ascending.iter().enumerate() {
+        for (other, right) in ascending.iter().enumerate() {
+            assert_eq!(compare(left, right), place.cmp(&other), "{left} {right}");
+        }
+    }
+    for (left, right) in [("150", "150.0"), ("0", "-0"), ("1e400", "10e399"), ("0.10", "1e-1")] {
+        assert_eq!(compare(left, right), Ordering::Equal, "{left} {right}");
+    }
+}
+
 /// Digits, the place of the point among them, and zeros that change nothing.
 fn written(digits: &str, point: usize, zeros: usize, exponent: i64) -> String {
     let (whole, fraction) = digits.split_at(point);
@@ -67,5 +106,23 @@ proptest! {
         prop_assert!(same(&left, &right), "{left} {right}");
         let next = format!("{}e{exponent}", digits.clone() + "1");
         prop_assert!(!same(&left, &next), "{left} {next}");
+        prop_assert_eq!(compare(&left, &right), Ordering::Equal);
+        prop_assert_eq!(compare(&left, &next), Ordering::Less);
+    }
+
+    #[test]
+    fn numbers_that_doubles_hold_are_ordered_as_doubles(left in any::<f64>(), right in any::<f64>()) {
+        prop_assume!(left.is_finite() && right.is_finite());
+        for (left_text, right_text) in [(left.to_string(), right.to_string()), (format!("{left:e}"), format!("{right:e}"))] {
+            prop_assert_eq!(Some(compare(&left_text, &right_text)), left.partial_cmp(&right));
+        }
+    }
+
+    #[test]
+    fn small_numbers_are_ordered_as_whole_numbers(left in -99_999_999_i64..99_999_999, right in -99_999_999_i64..99_999_999) {
+        let hundredth = |number: i64| {
+            format!("{}{}.{:02}", if number < 0 { "-" } else { "" }, number.abs() / 100, number.abs() % 100)
+        };
+        prop_assert_eq!(compare(&hundredth(left), &hundredth(right)), left.cmp(&right));
     }
 }
