@@ -1,4 +1,4 @@
-//! Runs the event fixtures of a folder and prints how they came out.
+//! Runs the fixtures of a folder and prints how they came out.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -8,10 +8,10 @@ use anyhow::Result;
 use clap::Parser;
 use twinroute_tests::{checkout, fixtures};
 
-/// Runs the event cases of `events.json` through the decoder and the renderers.
+/// Runs the cases of `events.json` through the decoder and the renderers, and those of `filters.json` through the filters.
 #[derive(Parser)]
 struct Arguments {
-    /// The folder that `events.json` is in; by default the repository's own.
+    /// The folder that the files are in; by default the repository's own.
     #[arg(long)]
     dir: Option<PathBuf>,
 }

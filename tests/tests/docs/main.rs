@@ -3,6 +3,7 @@
 mod checkout;
 mod containers;
 mod examples;
+mod filters;
 mod invariants;
 mod links;
 mod names;
