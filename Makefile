@@ -2,10 +2,11 @@
 
 FIXTURES ?= tests/fixtures
 WORKERS ?= 2
+SECONDS ?= 60
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help install build demo up down test lint fixtures bench
+.PHONY: help install build demo up down test lint fixtures bench fuzz
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -36,8 +37,11 @@ lint: install ## formatting, clippy, documentation, protocol
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 	@tests/install/buf.sh lint proto
 
-fixtures: ## run the event cases of FIXTURES=DIR through decoder and renderers
+fixtures: ## run the cases of FIXTURES=DIR: events through decoder and renderers, filters
 	@$(CARGO) run --quiet -p twinroute-tests --bin fixtures -- --dir $(FIXTURES)
 
 bench: build ## measure capture and delivery to Kafka against pg_recvlogical on the same WAL
 	@target/release/stack bench
+
+fuzz: install ## run each fuzz target for SECONDS=n, on from the seeds in fuzz/seeds
+	@tests/install/fuzz.sh $(SECONDS)

@@ -2,7 +2,7 @@
 //! "Frontend/Backend Protocol" and "Streaming Replication Protocol").
 
 pub mod connection;
-mod frame;
+pub mod frame;
 mod login;
 pub mod reader;
 

@@ -27,3 +27,5 @@ pub mod bench;
 pub mod demo;
 
 pub mod fixtures;
+
+pub mod fuzz;

@@ -301,7 +301,7 @@ mod tests {
     #[tokio::test]
     async fn a_detached_process_lives_on() -> Result<()> {
         let dir = tempfile::tempdir()?;
-        let process = started("sleep 1000", dir.path())?;
+        let process = started("exec sleep 1000", dir.path())?;
         let pid = Pid::from_raw(process.detach()?).context("a process id")?;
         assert!(!tree::is_gone(pid));
         kill_process(pid, Signal::KILL)?;
