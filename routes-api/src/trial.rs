@@ -161,3 +161,6 @@ fn event(index: u32, change: proto::SampleChange) -> Result<EventData, Refusal> 
         traceparent: String::new(),
     })
 }
+
+#[cfg(test)]
+mod tests;

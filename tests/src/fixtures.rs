@@ -150,6 +150,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn ids_are_equal_over_redecoding_and_different_over_events() {
+        // Given the cases of the repository, each as a transaction of its own
+        let path = crate::checkout::root().join("tests/fixtures/events.json");
+        let cases: Vec<Case> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let renderer = Renderer::new(SOURCE, SYSTEM_IDENTIFIER);
+        let ids = |case: &Case| {
+            let events = decode(case).unwrap().into_iter().flat_map(|change| {
+                [EventFormat::EventNotification, EventFormat::DataHistory]
+                    .map(|format| renderer.render(&change, format, &TypeMappings::default()).unwrap())
+                    .concat()
+            });
+            events.map(|event| event.id).collect::<Vec<_>>()
+        };
+        for case in &cases {
+            // When it is decoded and rendered twice
+            let (once, again) = (ids(case), ids(case));
+            // Then each event has the same id again, and no other event has it
+            assert_eq!(once, again, "{}", case.id);
+            let distinct: std::collections::BTreeSet<_> = once.iter().collect();
+            assert_eq!(distinct.len(), once.len(), "{}", case.id);
+        }
+    }
+
+    #[test]
     fn every_case_of_the_repository_comes_out_as_expected() {
         let outcome = run(&crate::checkout::root().join("tests/fixtures")).unwrap();
         assert!(outcome.failures.is_empty(), "{outcome}");

@@ -26,6 +26,7 @@ mod rebalance;
 mod stopping;
 
 mod configuration;
+mod filters;
 mod frames;
 mod idle;
 mod readme;
