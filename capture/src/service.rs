@@ -147,8 +147,7 @@ impl CaptureService for CaptureGrpc {
         &self,
         request: Request<proto::ResumeSubscriptionRequest>,
     ) -> Result<Response<proto::ResumeSubscriptionResponse>, Status> {
-        self.resume(request.into_inner()).await?;
-        let subscription = Some(self.status.subscription());
+        let subscription = Some(self.resume(request.into_inner()).await?);
         Ok(Response::new(proto::ResumeSubscriptionResponse { subscription }))
     }
 

@@ -11,7 +11,10 @@ use crate::state::{Request, Resume, ResumeRefused, State};
 
 impl CaptureGrpc {
     /// Carries the decision out, and waits until the subscription streams again, for an answer's time at most.
-    pub(super) async fn resume(&self, request: proto::ResumeSubscriptionRequest) -> Result<(), Status> {
+    pub(super) async fn resume(
+        &self,
+        request: proto::ResumeSubscriptionRequest,
+    ) -> Result<proto::Subscription, Status> {
         let proto::ResumeSubscriptionRequest { name, accept_gap_at, new_group_token } = request;
         self.check_name(&name)?;
         if accept_gap_at.is_none() && new_group_token.is_none() {
@@ -19,7 +22,11 @@ impl CaptureGrpc {
         }
         check_token("new_group_token", new_group_token.as_deref().unwrap_or_default())?;
         let (answer, answered) = oneshot::channel();
-        let resume = Resume { accept_gap_at: accept_gap_at.map(Into::into), new_group_token, answer };
+        let resume = Resume {
+            accept_gap_at: accept_gap_at.map(Into::into),
+            new_group_token: new_group_token.clone(),
+            answer,
+        };
         let state = self.state.borrow().clone();
         let deadline = self.settings.postgres.answer_deadline();
         let decide = async {
@@ -39,11 +46,18 @@ impl CaptureGrpc {
                 return Err(Status::deadline_exceeded("PostgreSQL does not answer; look at the status"));
             }
         }
-        // Not an error if it takes longer: the answer tells what the subscription does then.
-        let mut state = self.state.clone();
-        let goes_on = state.wait_for(|state| matches!(state, State::Streaming(_)));
-        drop(timeout(deadline, goes_on).await);
-        Ok(())
+        if accept_gap_at.is_some() {
+            // Not an error if it takes longer: the answer tells what the subscription does then.
+            let mut state = self.state.clone();
+            let goes_on = state.wait_for(|state| matches!(state, State::Streaming(_)));
+            drop(timeout(deadline, goes_on).await);
+        }
+        let mut subscription = self.status.subscription();
+        // Stored already, also where the subscription is starting anew and does not show it yet.
+        if let Some(token) = new_group_token {
+            subscription.group_token = token;
+        }
+        Ok(subscription)
     }
 }
 
