@@ -89,6 +89,8 @@ pub struct SourceSettings {
     pub labels_poll_ms: u64,
     /// How long a statement of ours may wait for a lock on a label's table, in milliseconds.
     pub lock_timeout_ms: u64,
+    /// How often the slot is looked at, for its forecast and metrics, in milliseconds.
+    pub slot_poll_ms: u64,
 }
 
 impl Default for SourceSettings {
@@ -99,6 +101,7 @@ impl Default for SourceSettings {
             publication: "twinroute".to_owned(),
             labels_poll_ms: 1_000,
             lock_timeout_ms: 200,
+            slot_poll_ms: 5_000,
         }
     }
 }
@@ -200,6 +203,7 @@ impl Settings for CaptureSettings {
             name("source.publication", &source.publication),
             check::range("source.labels_poll_ms", &source.labels_poll_ms, &(50..=hour_ms)),
             check::range("source.lock_timeout_ms", &source.lock_timeout_ms, &(1..=60_000)),
+            check::range("source.slot_poll_ms", &source.slot_poll_ms, &(50..=hour_ms)),
             check::range("stream.partition_count", &stream.partition_count, &(1..=4_096)),
             check::range("stream.lease_ms", &stream.lease_ms, &(500..=hour_ms)),
             check::range("stream.revoke_deadline_ms", &stream.revoke_deadline_ms, &(100..=hour_ms)),

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use twinroute_common::event::Item;
 use twinroute_common::lsn::Lsn;
 
+use crate::gap::Server;
 use crate::subscription::{ConsumerKey, Subscription};
 
 /// A running subscription.
@@ -31,10 +32,8 @@ pub struct Identity {
     pub subscription: String,
     /// Name of its slot.
     pub slot: String,
-    /// PostgreSQL's system identifier.
-    pub system_identifier: String,
-    /// PostgreSQL's timeline.
-    pub timeline: u32,
+    /// The server, as it was when the stream began.
+    pub server: Server,
     /// First part of every position.
     pub incarnation: u64,
 }

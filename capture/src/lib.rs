@@ -4,6 +4,8 @@ pub mod config;
 pub mod metrics;
 pub mod state;
 
+pub mod forecast;
+pub mod gap;
 pub mod pipeline;
 pub mod postgres;
 pub mod replication;

@@ -2,10 +2,14 @@
 
 use std::sync::atomic::AtomicU64;
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use twinroute_common::event::Item;
+
+use crate::gap::Cause;
 
 /// Counters and gauges of one capture process. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +38,20 @@ pub struct Metrics {
     pub received_lsn: Gauge<u64, AtomicU64>,
     /// LSN up to which PostgreSQL may forget the WAL.
     pub confirmed_lsn: Gauge<u64, AtomicU64>,
+    /// Bytes of WAL that PostgreSQL keeps for the slot.
+    pub slot_retained_bytes: Gauge<u64, AtomicU64>,
+    /// Bytes of WAL that may still be written before the slot may be lost; infinite when nothing bounds it.
+    pub slot_safe_wal_bytes: Gauge<f64, AtomicU64>,
+    /// Seconds until the slot is lost; infinite when it is not in danger.
+    pub slot_loss_seconds: Gauge<f64, AtomicU64>,
+    /// 1 for the cause at which the subscription is stopped.
+    stopped: Family<CauseLabel, Gauge>,
+}
+
+/// Label of what stops a subscription.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CauseLabel {
+    cause: &'static str,
 }
 
 /// A counter that is told its total.
@@ -79,7 +97,29 @@ impl Metrics {
         );
         gauge("received_lsn", "WAL received up to here, in bytes", &metrics.received_lsn);
         gauge("confirmed_lsn", "WAL confirmed up to here, in bytes", &metrics.confirmed_lsn);
+        gauge("slot_retained_bytes", "WAL that PostgreSQL keeps for the slot", &metrics.slot_retained_bytes);
+        let mut forecast = |name: &str, help: &str, gauge: &Gauge<f64, AtomicU64>| {
+            gauge.set(f64::INFINITY);
+            registry.register(format!("twinroute_capture_{name}"), help, gauge.clone());
+        };
+        forecast(
+            "slot_safe_wal_bytes",
+            "WAL that may be written before the slot may be lost",
+            &metrics.slot_safe_wal_bytes,
+        );
+        forecast("slot_loss_seconds", "Seconds until the slot is lost", &metrics.slot_loss_seconds);
+        let help = "1 while the subscription is stopped at a gap, by cause";
+        registry.register("twinroute_capture_stopped", help, metrics.stopped.clone());
+        metrics.show_stopped(None);
         metrics
+    }
+
+    /// Shows at what the subscription is stopped; `None` when it is not.
+    pub fn show_stopped(&self, stopped: Option<Cause>) {
+        for cause in Cause::ALL {
+            let label = CauseLabel { cause: cause.name() };
+            self.stopped.get_or_create(&label).set(i64::from(stopped == Some(cause)));
+        }
     }
 
     /// Counts what was read.

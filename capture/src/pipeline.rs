@@ -1,29 +1,34 @@
 //! A subscription from its lock to its stream, again and again: each time something fails, all of it starts anew.
 
 mod keeper;
+mod opening;
+mod stopped;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use twinroute_common::backoff::Backoff;
 use twinroute_common::causes::Causes;
+use twinroute_common::event::Item;
 use twinroute_common::outage::Outage;
 
 use self::keeper::Keeper;
 use crate::config::CaptureSettings;
 use crate::decode::Decoder;
+use crate::forecast::Forecast;
+use crate::gap::{Memory, Server};
 use crate::hub::{Hub, Identity};
 use crate::metrics::Metrics;
 use crate::postgres::control::{Control, ControlError, try_lock};
-use crate::postgres::labels::{self, Shortfall};
-use crate::postgres::row::{self, SubscriptionRow};
+use crate::postgres::labels::Shortfall;
+use crate::postgres::row::SubscriptionRow;
 use crate::postgres::slot;
 use crate::replication::reader::{ReadError, Reader};
 use crate::replication::{Connection, ReplicationError};
-use crate::state::{Running, State, StateTeller};
+use crate::state::{Running, State, StateTeller, Watched};
 use crate::subscription::{Bounds, Subscription};
 
 /// Why a run of the subscription ended.
@@ -47,9 +52,15 @@ pub enum PipelineError {
     /// Another capture holds the subscription; tried again.
     #[error("the subscription is held by {0}")]
     Standby(String),
-    /// WAL that was needed is gone, or may be; not tried again before an operator has decided.
+    /// The role lacks rights; tried again.
+    #[error("somebody with the right must run: {}", .statements.join("; "))]
+    MissingRights {
+        /// What somebody else must run.
+        statements: Vec<String>,
+    },
+    /// What all streams were told is not true any more: they end, and all starts anew at once.
     #[error("{0}")]
-    Gap(String),
+    StartAnew(&'static str),
 }
 
 /// Runs a subscription until `stop`.
@@ -59,6 +70,7 @@ pub struct Pipeline {
     config: tokio_postgres::Config,
     teller: StateTeller,
     metrics: Metrics,
+    memory: Option<Memory>,
 }
 
 impl Pipeline {
@@ -70,12 +82,11 @@ impl Pipeline {
         teller: StateTeller,
         metrics: Metrics,
     ) -> Self {
-        Self { settings, config, teller, metrics }
+        Self { settings, config, teller, metrics, memory: None }
     }
 
-    /// Runs, and starts anew after each failure, until `stop`. `consumers_gone` ends when stopping may go on because
-    /// no consumer is connected any more.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Runs, and starts anew after each failure, until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(
             Duration::from_millis(200),
             Duration::from_millis(self.settings.postgres.reconnect_wait_max_ms),
@@ -90,12 +101,17 @@ impl Pipeline {
                     self.teller.tell(State::Standby { holder });
                     Duration::from_secs(1)
                 }
-                PipelineError::Gap(reason) => {
-                    self.teller.tell(State::Stopped { reason });
-                    Duration::from_secs(5)
+                PipelineError::StartAnew(why) => {
+                    info!(why, "starting anew");
+                    self.connecting(reason, Vec::new());
+                    continue;
+                }
+                PipelineError::MissingRights { statements } => {
+                    self.connecting(reason.clone(), statements);
+                    backoff.next()
                 }
                 _ => {
-                    self.teller.tell(State::Connecting { reason: reason.clone() });
+                    self.connecting(reason.clone(), Vec::new());
                     backoff.next()
                 }
             };
@@ -105,6 +121,10 @@ impl Pipeline {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+    }
+
+    fn connecting(&self, reason: impl Into<String>, required_statements: Vec<String>) {
+        self.teller.tell(State::Connecting { reason: reason.into(), required_statements });
     }
 
     /// The servers, without user and password.
@@ -120,25 +140,33 @@ impl Pipeline {
     }
 
     async fn run_once(
-        &self,
+        &mut self,
         stop: &CancellationToken,
         outage: &mut Outage,
         backoff: &mut Backoff,
     ) -> Result<(), PipelineError> {
-        let source = &self.settings.source;
+        let publication = self.settings.source.publication.clone();
         let deadline = self.settings.postgres.answer_deadline();
-        let name = &source.subscription;
+        let name = self.settings.source.subscription.clone();
         let control_name = format!("twinroute-capture {name} control");
         let control = Control::open(&self.config, &control_name, deadline).await?;
-        if let Err(holder) = try_lock(&control, name).await? {
+        if let Err(holder) = try_lock(&control, &name).await? {
             return Err(PipelineError::Standby(holder));
         }
         let shortfall = self.prepare(&control).await?;
         let walsender_name = format!("twinroute-capture {name}");
         let mut connection = Connection::open(&self.config, &walsender_name, deadline).await?;
-        let (system_identifier, timeline) = connection.identify().await?;
-        let row = self.open_slot(&control, &system_identifier, timeline).await?;
-        let started = connection.start(&row.slot, row.confirmed, &source.publication).await;
+        let (server, opened) = self.open(&control, &mut connection).await?;
+        let row = match opened {
+            Ok(row) => row,
+            Err(stopped) => {
+                drop(connection);
+                outage.works();
+                backoff.reset();
+                return self.stopped(control, &server, stopped, stop).await;
+            }
+        };
+        let started = connection.start(&row.slot, row.confirmed, &publication).await;
         if let Err(error) = started {
             if error.is_slot_in_use() {
                 slot::end_former_walsender(&control, &row.slot, &walsender_name).await?;
@@ -148,87 +176,20 @@ impl Pipeline {
         info!(slot = row.slot, from = %row.confirmed, generation = row.generation, "streaming");
         outage.works();
         backoff.reset();
-        self.stream(control, connection, &row, (system_identifier, timeline), shortfall, stop).await
+        let hub = self.hub(&row, &server);
+        let outcome = self.stream(control, connection, &row, Arc::clone(&hub), shortfall, stop).await;
+        hub.close();
+        self.remember(&row, &server, &hub);
+        outcome
     }
 
-    /// Makes schema, publication and identities, or says what somebody else must run.
-    async fn prepare(&self, control: &Control) -> Result<Shortfall, PipelineError> {
-        match row::create_schema(control).await {
-            Err(error) if error.is_privilege() => {
-                let role = control.rows("SELECT quote_ident(current_user)", &[]).await?;
-                let role: String = role.first().map_or_else(String::new, |row| row.get(0));
-                let mut statements: Vec<String> = row::SCHEMA
-                    .iter()
-                    .map(|one| one.split_whitespace().collect::<Vec<_>>().join(" "))
-                    .collect();
-                statements.push(format!("GRANT USAGE ON SCHEMA twinroute TO {role}"));
-                statements.push(format!("GRANT SELECT, INSERT, UPDATE ON twinroute.subscription TO {role}"));
-                let reason = format!("somebody with the right must run: {}", statements.join("; "));
-                return Err(PipelineError::NotPrepared(reason));
-            }
-            other => other?,
-        }
-        let shortfall = labels::follow(control, &self.settings.source).await?;
-        if !shortfall.required_statements.is_empty() {
-            return Err(PipelineError::NotPrepared(shortfall.reason()));
-        }
-        Ok(shortfall)
-    }
-
-    /// Finds the slot and the row, or makes both on a first start.
-    async fn open_slot(
-        &self,
-        control: &Control,
-        system_identifier: &str,
-        timeline: u32,
-    ) -> Result<SubscriptionRow, PipelineError> {
-        let name = &self.settings.source.subscription;
-        let mut known = row::begin_generation(control, name).await?;
-        let slot_name = known.as_ref().map_or_else(|| self.settings.source.slot(), |row| row.slot.clone());
-        if known.is_none() {
-            if slot::view(control, &slot_name).await?.is_none() {
-                slot::create(control, &slot_name).await?;
-                info!(slot = slot_name, "created the replication slot");
-            }
-            let made = slot::view(control, &slot_name).await?.unwrap_or_default().confirmed_flush_lsn;
-            let partitions = self.settings.stream.partition_count;
-            row::insert(control, name, &slot_name, partitions, system_identifier, timeline, made).await?;
-            known = row::begin_generation(control, name).await?;
-        }
-        let row =
-            known.ok_or_else(|| PipelineError::NotPrepared("the subscription's row is gone".to_owned()))?;
-        if row.partition_hash != row::PARTITION_HASH {
-            let reason = format!("its partition hash {} is not known to this version", row.partition_hash);
-            return Err(PipelineError::Gap(reason));
-        }
-        let view = slot::view(control, &row.slot).await?;
-        match gap(&row, view.as_ref(), system_identifier) {
-            Some(reason) => Err(PipelineError::Gap(format!(
-                "{reason}. Changes may be missing. To accept the gap and start anew from now: \
-                 SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{}'; \
-                 DELETE FROM twinroute.subscription WHERE name = '{name}'",
-                row.slot
-            ))),
-            None => Ok(row),
-        }
-    }
-
-    /// Streams until something fails or `stop`.
-    async fn stream(
-        &self,
-        control: Control,
-        connection: Connection,
-        row: &SubscriptionRow,
-        (system_identifier, timeline): (String, u32),
-        shortfall: Shortfall,
-        stop: &CancellationToken,
-    ) -> Result<(), PipelineError> {
+    /// Where streams join. A gap that was accepted and not acknowledged by all comes first.
+    fn hub(&self, row: &SubscriptionRow, server: &Server) -> Arc<Hub> {
         let stream = &self.settings.stream;
         let identity = Identity {
             subscription: self.settings.source.subscription.clone(),
             slot: row.slot.clone(),
-            system_identifier,
-            timeline,
+            server: server.clone(),
             incarnation: row.incarnation,
         };
         let bounds = Bounds {
@@ -240,12 +201,47 @@ impl Pipeline {
             unconfirmed_wal_bytes_max: stream.unconfirmed_wal_bytes_max,
             revoke_deadline: Duration::from_millis(stream.revoke_deadline_ms),
         };
-        let subscription = Subscription::new(bounds, row.generation, row.confirmed, row.consumer_version);
-        let hub = Hub::new(identity, subscription);
+        let mut subscription = Subscription::new(bounds, row.generation, row.confirmed, row.consumer_version);
+        subscription.keep_group_token(row.group_token.clone());
+        if let Some(accepted) = &row.gaps.accepted {
+            let items = vec![Item::Discontinuity(accepted.item())];
+            self.metrics.count_items(&items);
+            subscription.push(items, Instant::now());
+            subscription.commit(row.confirmed, Instant::now());
+        }
+        Hub::new(identity, subscription)
+    }
+
+    /// Keeps in mind what was sent: a server that went back does not know it.
+    fn remember(&mut self, row: &SubscriptionRow, server: &Server, hub: &Hub) {
+        let (confirmed, sent) = hub.with(|subscription| (subscription.confirmed(), subscription.sent()));
+        let before = self.memory.take().filter(|memory| memory.incarnation == row.incarnation);
+        self.memory = Some(Memory {
+            system_identifier: server.system_identifier.clone(),
+            timeline: server.timeline,
+            incarnation: row.incarnation,
+            generation: row.generation,
+            confirmed: before.as_ref().map_or(confirmed, |memory| memory.confirmed.max(confirmed)),
+            sent: before.and_then(|memory| memory.sent).max(sent),
+        });
+    }
+
+    /// Streams until something fails or `stop`.
+    async fn stream(
+        &self,
+        control: Control,
+        connection: Connection,
+        row: &SubscriptionRow,
+        hub: Arc<Hub>,
+        shortfall: Shortfall,
+        stop: &CancellationToken,
+    ) -> Result<(), PipelineError> {
+        let stream = &self.settings.stream;
         let (confirmable_sender, confirmable) = watch::channel(row.confirmed);
         // Hints, of which one is enough; a few, so that several new labels are seen at once.
         let (tables, new_tables) = mpsc::channel(16);
-        let (versions, versions_to_store) = mpsc::channel(stream.consumers_max);
+        let (requests, asked) = mpsc::channel(stream.consumers_max);
+        let (watched_sender, watched) = watch::channel(Watched { shortfall, time_to_slot_loss: None });
         let decoder =
             Decoder::new(row.incarnation, usize::try_from(stream.event_bytes_max).unwrap_or(usize::MAX));
         let reader = Reader::new(
@@ -262,26 +258,22 @@ impl Pipeline {
             hub: Arc::clone(&hub),
             settings: Arc::clone(&self.settings),
             confirmable: confirmable_sender,
-            versions: versions_to_store,
+            requests: asked,
             new_tables,
             metrics: self.metrics.clone(),
-            shortfall,
+            watched: watched_sender,
+            accepted: row.gaps.accepted.clone(),
+            forecast: Forecast::default(),
         };
-        self.teller.tell(State::Streaming(Running { hub: Arc::clone(&hub), versions }));
+        self.teller.tell(State::Streaming(Running { hub, requests, watched }));
         let ended = tokio::select! {
             read = reader.run(stop.clone()) => read.map_err(PipelineError::from),
             kept = keeper.run() => kept.map(|never| match never {}),
         };
-        let outcome = match ended {
-            Ok(reader) => {
-                self.teller.tell(State::Connecting { reason: "stopping".to_owned() });
-                keeper.drain_consumers().await?;
-                reader.finish().await.map_err(PipelineError::from)
-            }
-            Err(error) => Err(error),
-        };
-        hub.close();
-        outcome
+        let reader = ended?;
+        self.connecting("stopping", Vec::new());
+        keeper.drain_consumers().await?;
+        reader.finish().await.map_err(PipelineError::from)
     }
 
     /// A third of the time after which the server gives a silent receiver up.
@@ -294,29 +286,4 @@ impl Pipeline {
         let ten = Duration::from_secs(10);
         Ok(if third.is_zero() { ten } else { third.min(ten) })
     }
-}
-
-/// Why the slot does not fit what is remembered; `None` when it does.
-fn gap(row: &SubscriptionRow, view: Option<&slot::SlotView>, system_identifier: &str) -> Option<String> {
-    if row.system_identifier != system_identifier {
-        return Some(format!(
-            "the subscription belongs to the server with system identifier {}, and this one is {system_identifier}",
-            row.system_identifier
-        ));
-    }
-    let Some(view) = view else {
-        return Some(format!("the replication slot {} is gone", row.slot));
-    };
-    if view.wal_status == "lost" || !view.invalidation_reason.is_empty() {
-        return Some(format!(
-            "the replication slot {} is invalidated {}",
-            row.slot, view.invalidation_reason
-        ));
-    }
-    (view.confirmed_flush_lsn > row.confirmed).then(|| {
-        format!(
-            "the replication slot {} was moved to {} by somebody else, and {} is what was settled",
-            row.slot, view.confirmed_flush_lsn, row.confirmed
-        )
-    })
 }

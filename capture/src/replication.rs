@@ -1,6 +1,7 @@
 //! The replication connection: PostgreSQL's streaming replication protocol (PostgreSQL manual, chapters
 //! "Frontend/Backend Protocol" and "Streaming Replication Protocol").
 
+mod command;
 pub mod connection;
 pub mod frame;
 mod login;

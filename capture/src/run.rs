@@ -40,7 +40,11 @@ pub async fn run(context: Context<CaptureSettings>) -> Result<(), RunError> {
     let Context { settings, health, registry, shutdown, drain, .. } = context;
     let config: tokio_postgres::Config = settings.postgres.url.parse().map_err(RunError::Url)?;
     let metrics = Metrics::new(&mut registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    let (teller, state) = StateTeller::new(health.condition("subscription"));
+    let (teller, state) = StateTeller::new(
+        settings.source.subscription.clone(),
+        health.condition("subscription"),
+        metrics.clone(),
+    );
 
     let grpc =
         CaptureGrpc::new(Arc::clone(&settings), config.clone(), state, metrics.clone(), shutdown.clone());

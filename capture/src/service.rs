@@ -1,5 +1,7 @@
 //! The gRPC service: streams for consumers, and the unary companions.
 
+mod greeting;
+mod resume;
 mod session;
 mod status;
 
@@ -47,16 +49,25 @@ impl CaptureGrpc {
     fn running(&self) -> Result<Running, Status> {
         match &*self.state.borrow() {
             State::Streaming(running) => Ok(running.clone()),
-            State::Connecting { reason } => {
+            State::Connecting { reason, .. } => {
                 Err(Status::unavailable(format!("capture is connecting: {reason}")))
             }
             State::Standby { holder } => {
                 Err(Status::unavailable(format!("standing by: the subscription is held by {holder}")))
             }
-            State::Stopped { reason } => {
+            State::Stopped(stopped) => {
+                let reason = stopped.reason(&self.settings.source.subscription);
                 Err(Status::unavailable(format!("the subscription is stopped: {reason}")))
             }
         }
+    }
+
+    /// The only subscription there is.
+    fn check_name(&self, name: &str) -> Result<(), Status> {
+        if name == self.settings.source.subscription {
+            return Ok(());
+        }
+        Err(Status::not_found(format!("there is no subscription `{name}`")))
     }
 }
 
@@ -112,10 +123,7 @@ impl CaptureService for CaptureGrpc {
         &self,
         request: Request<proto::GetSubscriptionRequest>,
     ) -> Result<Response<proto::GetSubscriptionResponse>, Status> {
-        let name = request.into_inner().name;
-        if name != self.settings.source.subscription {
-            return Err(Status::not_found(format!("there is no subscription `{name}`")));
-        }
+        self.check_name(&request.into_inner().name)?;
         let subscription = Some(self.status.subscription());
         Ok(Response::new(proto::GetSubscriptionResponse { subscription }))
     }
@@ -137,9 +145,10 @@ impl CaptureService for CaptureGrpc {
 
     async fn resume_subscription(
         &self,
-        _request: Request<proto::ResumeSubscriptionRequest>,
+        request: Request<proto::ResumeSubscriptionRequest>,
     ) -> Result<Response<proto::ResumeSubscriptionResponse>, Status> {
-        Err(later("ResumeSubscription"))
+        let subscription = Some(self.resume(request.into_inner()).await?);
+        Ok(Response::new(proto::ResumeSubscriptionResponse { subscription }))
     }
 
     async fn get_capture_status(

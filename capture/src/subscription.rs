@@ -17,6 +17,7 @@ use std::time::Instant;
 use twinroute_common::event::Item;
 use twinroute_common::lsn::Lsn;
 use twinroute_common::partition::{Epoch, partition_of};
+use twinroute_common::position::Position;
 
 pub use self::bounds::{Bounds, ProtocolError};
 use self::confirm::Transactions;
@@ -39,7 +40,9 @@ pub struct Subscription {
     next_consumer: u64,
     unacked: Unacked,
     received: Lsn,
+    sent: Option<Position>,
     min_consumer_version: u64,
+    group_token: String,
 }
 
 impl Subscription {
@@ -55,7 +58,9 @@ impl Subscription {
             next_consumer: 0,
             unacked: Unacked::default(),
             received: confirmed,
+            sent: None,
             min_consumer_version,
+            group_token: String::new(),
         }
     }
 
@@ -189,6 +194,11 @@ impl Subscription {
         self.min_consumer_version
     }
 
+    /// The token that all consumers share is stored.
+    pub fn keep_group_token(&mut self, token: String) {
+        self.group_token = token;
+    }
+
     /// A consumer's heartbeat is to be answered.
     pub fn heartbeat(&mut self, key: ConsumerKey, n: u64) {
         if let Some(consumer) = self.consumers.get_mut(&key) {
@@ -293,7 +303,8 @@ impl Subscription {
             if log.has_unsent() {
                 consumer.ready.push_back(partition);
             }
-            if !items.is_empty() {
+            if let Some(last) = items.last() {
+                self.sent = self.sent.max(Some(last.position()));
                 let batch = log.end_batch(items.len());
                 frame.push(OutBatch { partition, epoch, batch, items });
             } else if log.has_unsent() {
@@ -315,30 +326,6 @@ impl Subscription {
         self.transactions.settled()
     }
 
-    /// Number of partitions.
-    #[must_use]
-    pub fn partition_count(&self) -> u32 {
-        self.bounds.partition_count
-    }
-
-    /// Number of connected consumers.
-    #[must_use]
-    pub fn consumer_count(&self) -> usize {
-        self.consumers.len()
-    }
-
-    /// How far the WAL was received.
-    #[must_use]
-    pub fn received(&self) -> Lsn {
-        self.received
-    }
-
-    /// What was read and is not acknowledged.
-    #[must_use]
-    pub fn unacked(&self) -> Unacked {
-        self.unacked
-    }
-
     /// More may be read. `in_transaction`: one is open, whose end must be read to confirm it.
     #[must_use]
     pub fn may_read(&self, in_transaction: bool) -> bool {
@@ -346,30 +333,6 @@ impl Subscription {
             && self.unacked.bytes < self.bounds.unacked_bytes_max;
         let ahead = self.received.bytes_since(self.confirmed());
         held && (in_transaction || ahead < self.bounds.unconfirmed_wal_bytes_max)
-    }
-
-    /// When the oldest transaction that is not settled was read.
-    #[must_use]
-    pub fn oldest_unacked_read_at(&self) -> Option<Instant> {
-        self.transactions.oldest_read_at()
-    }
-
-    /// State of all partitions.
-    #[must_use]
-    pub fn partitions(&self) -> Vec<PartitionView> {
-        let view = |(partition, log): (u32, &PartitionLog)| {
-            let holder = self.leases.holder(partition);
-            let consumer = holder.and_then(|(key, _)| self.consumers.get(&key));
-            PartitionView {
-                partition,
-                holder: holder.zip(consumer).map(|((_, epoch), one)| (one.consumer_id.clone(), epoch)),
-                settled: log.settled(),
-                oldest_unacked: log.oldest_unacked(),
-                unacked_events: log.unacked() as u64,
-                last_ack: consumer.and_then(|one| one.last_ack),
-            }
-        };
-        (0_u32..).zip(&self.partitions).map(view).collect()
     }
 }
 

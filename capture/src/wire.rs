@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use twinroute_common::event::Item;
 use twinroute_common::partition::Epoch;
+use twinroute_common::position::Position;
 use twinroute_proto::capture::v1 as proto;
 use twinroute_proto::capture::v1::subscribe_request::Frame as Request;
 use twinroute_proto::capture::v1::subscribe_response::Frame as Response;
@@ -90,8 +91,8 @@ pub fn welcome(
             unacked_events_max: settings.unacked_events_max,
             unacked_bytes_max: settings.unacked_bytes_max,
         }),
-        system_identifier: identity.system_identifier.clone(),
-        timeline: identity.timeline,
+        system_identifier: identity.server.system_identifier.clone(),
+        timeline: identity.server.timeline,
         slot: identity.slot.clone(),
     }))
 }
@@ -158,6 +159,16 @@ fn batch(batch: OutBatch) -> proto::Batch {
 
 fn response(frame: Response) -> proto::SubscribeResponse {
     proto::SubscribeResponse { frame: Some(frame) }
+}
+
+/// A position as protobuf's JSON has it, to be given back in a call.
+#[must_use]
+pub fn position_json(position: Position) -> String {
+    let Position { incarnation, commit_lsn, change_lsn, ordinal } = position;
+    format!(
+        r#"{{"incarnation": "{incarnation}", "commitLsn": "{}", "changeLsn": "{}", "ordinal": {ordinal}}}"#,
+        commit_lsn.0, change_lsn.0
+    )
 }
 
 /// A span as protobuf has it.

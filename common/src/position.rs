@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::lsn::Lsn;
 
 /// A place in the stream, ordered by its fields in the order given. Decoding the same WAL twice gives the same positions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Position {
     /// Raised whenever changes may be gone and LSNs may go back.
     pub incarnation: u64,

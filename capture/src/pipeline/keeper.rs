@@ -6,18 +6,21 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::warn;
+use tracing::{info, warn};
 use twinroute_common::lsn::Lsn;
 
 use super::PipelineError;
 use crate::config::CaptureSettings;
 use crate::decode::pgoutput::Relation;
+use crate::forecast::Forecast;
+use crate::gap::{AcceptedGap, Gap, Gaps};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::postgres::Control;
-use crate::postgres::labels::{self, Shortfall};
-use crate::postgres::row;
-use crate::state::VersionToStore;
+use crate::postgres::labels;
+use crate::postgres::row::{self, Told};
+use crate::postgres::slot;
+use crate::state::{Request, Resume, ResumeRefused, Watched};
 use crate::subscription::Subscription;
 
 /// The holder of the subscription's lock.
@@ -28,10 +31,13 @@ pub(super) struct Keeper {
     pub(super) settings: Arc<CaptureSettings>,
     /// What is stored, and so may be told to the slot.
     pub(super) confirmable: watch::Sender<Lsn>,
-    pub(super) versions: mpsc::Receiver<VersionToStore>,
+    pub(super) requests: mpsc::Receiver<Request>,
     pub(super) new_tables: mpsc::Receiver<Relation>,
     pub(super) metrics: Metrics,
-    pub(super) shortfall: Shortfall,
+    pub(super) watched: watch::Sender<Watched>,
+    /// Comes first in every partition, and is pending until all have acknowledged it.
+    pub(super) accepted: Option<AcceptedGap>,
+    pub(super) forecast: Forecast,
 }
 
 impl Keeper {
@@ -43,6 +49,8 @@ impl Keeper {
         confirm.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut poll = interval(Duration::from_millis(self.settings.source.labels_poll_ms));
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut slot = interval(Duration::from_millis(self.settings.source.slot_poll_ms));
+        slot.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last_store = Instant::now();
         let mut last_settled = 0;
         loop {
@@ -51,7 +59,7 @@ impl Keeper {
                 // Without the lock nothing may be done any more.
                 () = self.control.lost() => return Err(PipelineError::LockLost),
                 // A consumer waits for this.
-                Some(request) = self.versions.recv() => self.store_version(request).await?,
+                Some(request) = self.requests.recv() => self.obey(request).await?,
                 _ = confirm.tick() => {
                     self.show();
                     let settled = self.hub.with(|subscription| subscription.settled_transactions());
@@ -68,6 +76,7 @@ impl Keeper {
                     }
                 }
                 _ = poll.tick() => self.follow_labels().await?,
+                _ = slot.tick() => self.look_at_slot().await?,
             }
         }
     }
@@ -81,9 +90,9 @@ impl Keeper {
             };
             while self.hub.with(waits) {
                 if let Ok(Some(request)) =
-                    tokio::time::timeout(Duration::from_millis(20), self.versions.recv()).await
+                    tokio::time::timeout(Duration::from_millis(20), self.requests.recv()).await
                 {
-                    self.store_version(request).await?;
+                    self.obey(request).await?;
                 }
             }
             Ok::<(), PipelineError>(())
@@ -95,32 +104,101 @@ impl Keeper {
     }
 
     async fn store_confirmed(&mut self) -> Result<(), PipelineError> {
-        let confirmed = self.hub.with(|subscription| subscription.confirmed());
-        if confirmed > *self.confirmable.borrow() {
-            row::store_confirmed(&self.control, &self.settings.source.subscription, confirmed).await?;
+        let (confirmed, settled) =
+            self.hub.with(|subscription| (subscription.confirmed(), subscription.settled_transactions()));
+        // An accepted gap is the first of what is settled.
+        let told = if self.accepted.is_some() && settled > 0 { Told::Yes } else { Told::NotYet };
+        if confirmed > *self.confirmable.borrow() || told == Told::Yes {
+            let name = &self.settings.source.subscription;
+            row::store_confirmed(&self.control, name, confirmed, told).await?;
             self.confirmable.send_replace(confirmed);
+        }
+        if told == Told::Yes {
+            info!("every partition's holder has acknowledged the gap that was accepted");
+            self.accepted = None;
         }
         Ok(())
     }
 
-    async fn store_version(&mut self, request: VersionToStore) -> Result<(), PipelineError> {
-        let known = self.hub.with(|subscription| subscription.min_consumer_version());
-        if request.version > known {
-            let name = &self.settings.source.subscription;
-            row::store_consumer_version(&self.control, name, request.version).await?;
-            self.hub.with(|subscription| subscription.consumer_version(request.version));
+    async fn obey(&mut self, request: Request) -> Result<(), PipelineError> {
+        match request {
+            Request::Version { version, stored } => {
+                self.store_version(version).await?;
+                // A consumer that is gone in the meantime does not wait for the answer.
+                let _gone = stored.send(());
+                Ok(())
+            }
+            Request::GroupToken { token, kept } => {
+                self.keep_group_token(token).await?;
+                let _gone = kept.send(self.hub.with(|subscription| subscription.group_token().to_owned()));
+                Ok(())
+            }
+            Request::Stop(gap) => self.stop_at(gap).await,
+            Request::Resume(resume) => self.resume(resume).await,
         }
-        // A consumer that is gone in the meantime does not wait for the answer.
-        let _gone = request.stored.send(());
+    }
+
+    async fn store_version(&mut self, version: u64) -> Result<(), PipelineError> {
+        if version > self.hub.with(|subscription| subscription.min_consumer_version()) {
+            row::store_consumer_version(&self.control, &self.settings.source.subscription, version).await?;
+            self.hub.with(|subscription| subscription.consumer_version(version));
+        }
+        Ok(())
+    }
+
+    /// Keeps the first token that comes. Who is there already has brought none, and must come again.
+    async fn keep_group_token(&mut self, token: String) -> Result<(), PipelineError> {
+        let (is_first, others) = self
+            .hub
+            .with(|subscription| (subscription.group_token().is_empty(), subscription.consumer_count()));
+        if !is_first {
+            return Ok(());
+        }
+        row::store_group_token(&self.control, &self.settings.source.subscription, &token).await?;
+        self.hub.with(|subscription| subscription.keep_group_token(token));
+        if others > 0 {
+            return Err(PipelineError::StartAnew("the consumers have a group token now"));
+        }
+        Ok(())
+    }
+
+    async fn stop_at(&mut self, gap: Gap) -> Result<(), PipelineError> {
+        let gaps = Gaps { found: Some(gap), accepted: self.accepted.clone() };
+        row::store_gaps(&self.control, &self.settings.source.subscription, &gaps).await?;
+        Err(PipelineError::StartAnew("a consumer has seen what the server does not have"))
+    }
+
+    async fn resume(&mut self, resume: Resume) -> Result<(), PipelineError> {
+        let Resume { accept_gap_at, new_group_token, answer } = resume;
+        if accept_gap_at.is_some() {
+            let _gone = answer.send(Err(ResumeRefused::NotStopped));
+            return Ok(());
+        }
+        if let Some(token) = new_group_token {
+            row::store_group_token(&self.control, &self.settings.source.subscription, &token).await?;
+        }
+        let _gone = answer.send(Ok(()));
+        Err(PipelineError::StartAnew("the consumers have another group token now"))
+    }
+
+    async fn look_at_slot(&mut self) -> Result<(), PipelineError> {
+        let name = &self.hub.identity.slot;
+        let Some(view) = slot::view(&self.control, name).await? else { return Ok(()) };
+        self.forecast.look(view.safe_wal_size, Instant::now());
+        let left = self.forecast.time_to_loss();
+        self.metrics.slot_retained_bytes.set(view.retained_bytes);
+        self.metrics.slot_safe_wal_bytes.set(view.safe_wal_size.map_or(f64::INFINITY, |bytes| bytes as f64));
+        self.metrics.slot_loss_seconds.set(left.map_or(f64::INFINITY, |left| left.as_secs_f64()));
+        self.watched.send_modify(|watched| watched.time_to_slot_loss = left);
         Ok(())
     }
 
     async fn follow_labels(&mut self) -> Result<(), PipelineError> {
         let shortfall = labels::follow(&self.control, &self.settings.source).await?;
-        if shortfall != self.shortfall && !shortfall.is_empty() {
+        if shortfall != self.watched.borrow().shortfall && !shortfall.is_empty() {
             warn!(reason = shortfall.reason(), "the labels are not all captured in full");
         }
-        self.shortfall = shortfall;
+        self.watched.send_modify(|watched| watched.shortfall = shortfall);
         Ok(())
     }
 

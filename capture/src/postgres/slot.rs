@@ -25,6 +25,16 @@ pub struct SlotView {
     pub invalidation_reason: String,
     /// Bytes of WAL that it keeps.
     pub retained_bytes: u64,
+    /// How far the WAL was written at that moment.
+    pub wal_end: Lsn,
+}
+
+impl SlotView {
+    /// It cannot be read from any more.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.wal_status == "lost" || !self.invalidation_reason.is_empty()
+    }
 }
 
 /// Looks at a slot; `None` when there is none of this name in this database.
@@ -39,10 +49,11 @@ pub async fn view(control: &Control, slot: &str) -> Result<Option<SlotView>, Con
                     coalesce(s.confirmed_flush_lsn, '0/0')::text,
                     coalesce((to_jsonb(s)->>'failover')::boolean, false),
                     coalesce((to_jsonb(s)->>'synced')::boolean, false),
-                    coalesce(to_jsonb(s)->>'invalidation_reason', ''),
-                    greatest(0, coalesce(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery()
-                        THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, s.restart_lsn), 0))::bigint
-             FROM pg_replication_slots s
+                    coalesce(to_jsonb(s)->>'invalidation_reason',
+                             CASE WHEN (to_jsonb(s)->>'conflicting')::boolean THEN 'conflicting' END, ''),
+                    greatest(0, coalesce(pg_wal_lsn_diff(w.wal_end, s.restart_lsn), 0))::bigint, w.wal_end::text
+             FROM pg_replication_slots s, (SELECT CASE WHEN pg_is_in_recovery()
+                 THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS wal_end) w
              WHERE s.slot_name = $1 AND s.database = current_database() AND s.plugin = 'pgoutput'",
             &[&slot],
         )
@@ -58,22 +69,38 @@ pub async fn view(control: &Control, slot: &str) -> Result<Option<SlotView>, Con
         synced: row.get(6),
         invalidation_reason: row.get(7),
         retained_bytes: u64::try_from(row.get::<_, i64>(8)).unwrap_or(0),
+        wal_end: lsn(row.get(9)),
     }))
 }
 
-/// Makes the slot, enabled for failover where PostgreSQL can (17 and later).
+/// Makes the slot, enabled for failover where PostgreSQL can.
 ///
 /// # Errors
 /// [`ControlError::is_privilege`] when the role may not replicate.
 pub async fn create(control: &Control, slot: &str) -> Result<(), ControlError> {
-    let version = control.rows("SELECT current_setting('server_version_num')::integer", &[]).await?;
-    let has_failover = version.first().is_some_and(|row| row.get::<_, i32>(0) >= 170_000);
-    let statement = if has_failover {
+    let statement = if has_failover(control).await? {
         "SELECT pg_create_logical_replication_slot($1, 'pgoutput', false, false, true)"
     } else {
         "SELECT pg_create_logical_replication_slot($1, 'pgoutput')"
     };
     control.rows(statement, &[&slot]).await.map(drop)
+}
+
+/// Drops a slot that cannot be read from any more.
+///
+/// # Errors
+/// [`ControlError`] when somebody uses it, or the role may not replicate.
+pub async fn remove(control: &Control, slot: &str) -> Result<(), ControlError> {
+    control.rows("SELECT pg_drop_replication_slot($1)", &[&slot]).await.map(drop)
+}
+
+/// Slots can be enabled for failover: PostgreSQL 17 and later.
+///
+/// # Errors
+/// [`ControlError`].
+pub async fn has_failover(control: &Control) -> Result<bool, ControlError> {
+    let version = control.rows("SELECT current_setting('server_version_num')::integer", &[]).await?;
+    Ok(version.first().is_some_and(|row| row.get::<_, i32>(0) >= 170_000))
 }
 
 /// Ends a walsender of a former capture on the slot: only one of ours, and only by the holder of the lock.

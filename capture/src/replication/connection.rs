@@ -120,32 +120,6 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Asks the server who it is: its system identifier and timeline.
-    ///
-    /// # Errors
-    /// [`ReplicationError`].
-    pub async fn identify(&mut self) -> Result<(String, u32), ReplicationError> {
-        self.send(|out| frontend::query("IDENTIFY_SYSTEM", out)).await?;
-        let mut identity = None;
-        loop {
-            match self.message().await? {
-                Message::DataRow(row) => {
-                    let ranges: Vec<_> = row.ranges().collect()?;
-                    let column = |index: usize| {
-                        let range = ranges.get(index).cloned().flatten()?;
-                        row.buffer().get(range).map(|text| String::from_utf8_lossy(text).into_owned())
-                    };
-                    identity = column(0).zip(column(1).and_then(|timeline| timeline.parse().ok()));
-                }
-                Message::ReadyForQuery(_) => {
-                    return identity.ok_or(ReplicationError::Protocol { expected: "its identity" });
-                }
-                Message::ErrorResponse(body) => return Err(ReplicationError::server(&mut body.fields())),
-                _ => {}
-            }
-        }
-    }
-
     /// Starts to stream pgoutput messages of the publication from a slot.
     ///
     /// # Errors

@@ -14,14 +14,12 @@ use twinroute_proto::capture::v1::subscribe_response::Frame as Response;
 
 use crate::config::CaptureSettings;
 use crate::metrics::Metrics;
-use crate::state::{Running, VersionToStore};
+use crate::state::{Request, Running};
 use crate::subscription::{ConsumerKey, OutFrame};
 use crate::wire::{self, InFrame};
 
 /// Version of the protocol that this build speaks.
 const PROTOCOL_VERSION: u32 = 1;
-/// Longest `consumer_id`, in bytes: enough for a host name and a process.
-const CONSUMER_ID_BYTES_MAX: usize = 256;
 
 type Outgoing = mpsc::Sender<Result<proto::SubscribeResponse, Status>>;
 
@@ -47,28 +45,8 @@ impl Session {
     /// Serves the stream to its end. `Err` tells the consumer why it ends.
     pub(super) async fn run(mut self) -> Result<(), Status> {
         let hello = self.hello().await?;
-        let subscription = &self.running.hub.identity.subscription;
-        match hello.source {
-            Some(proto::hello::Source::Subscription(name)) if name == *subscription => {}
-            Some(proto::hello::Source::Subscription(name)) => {
-                return Err(Status::not_found(format!(
-                    "there is no subscription `{name}`, but `{subscription}`"
-                )));
-            }
-            Some(proto::hello::Source::Live(_)) => return Err(super::later("a live subscription")),
-            None => return Err(Status::invalid_argument("Hello names no subscription")),
-        }
+        self.admit(&hello).await?;
         let consumer_id = hello.consumer_id;
-        if consumer_id.is_empty() || consumer_id.len() > CONSUMER_ID_BYTES_MAX {
-            let reason = format!("Hello.consumer_id must have 1 to {CONSUMER_ID_BYTES_MAX} bytes");
-            return Err(Status::invalid_argument(reason));
-        }
-        let consumers = self.running.hub.with(|subscription| subscription.consumer_count());
-        if consumers >= self.settings.stream.consumers_max {
-            return Err(Status::resource_exhausted(format!(
-                "{consumers} consumers are connected, which is stream.consumers_max"
-            )));
-        }
         let hub = Arc::clone(&self.running.hub);
         let partitions = hub.with(|subscription| subscription.partition_count());
         let welcome = wire::welcome(&hub.identity, partitions, &self.settings.stream);
@@ -221,7 +199,7 @@ impl Joined {
         let (stored, answer) = oneshot::channel();
         let deadline = self.session.settings.postgres.answer_deadline();
         let store = async {
-            running.versions.send(VersionToStore { version, stored }).await.map_err(drop)?;
+            running.requests.send(Request::Version { version, stored }).await.map_err(drop)?;
             answer.await.map_err(drop)
         };
         match timeout(deadline, store).await {

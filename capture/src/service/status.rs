@@ -1,7 +1,7 @@
 //! `GetCaptureStatus`: PostgreSQL's view of the slot beside ours.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use tokio::sync::watch;
 use twinroute_common::lsn::Lsn;
@@ -12,7 +12,7 @@ use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::postgres::Control;
 use crate::postgres::slot::{self, SlotView};
-use crate::state::State;
+use crate::state::{Running, State};
 use crate::subscription::PartitionView;
 use crate::wire::duration;
 
@@ -40,58 +40,79 @@ impl StatusReader {
 
     /// The subscription, as it is now.
     pub(super) fn subscription(&self) -> proto::Subscription {
-        let state = self.state.borrow().clone();
-        let (code, reason, incarnation) = match &state {
-            State::Connecting { reason } => (proto::SubscriptionState::Connecting, reason.clone(), 0),
-            State::Standby { holder } => (proto::SubscriptionState::Standby, format!("held by {holder}"), 0),
-            State::Stopped { reason } => (proto::SubscriptionState::Stopped, reason.clone(), 0),
-            State::Streaming(running) => {
-                (proto::SubscriptionState::Streaming, String::new(), running.hub.identity.incarnation)
-            }
-        };
-        proto::Subscription {
-            name: self.settings.source.subscription.clone(),
-            filter: None,
+        let name = self.settings.source.subscription.clone();
+        let mut subscription = proto::Subscription {
             partition_count: self.settings.stream.partition_count,
-            wal_retained_bytes_max: 0,
             retention_policy: proto::RetentionPolicy::Report.into(),
             slot: self.settings.source.slot(),
-            state: code.into(),
-            reason,
-            group_token: String::new(),
-            incarnation,
+            ..proto::Subscription::default()
+        };
+        match &*self.state.borrow() {
+            State::Connecting { reason, .. } => {
+                subscription.set_state(proto::SubscriptionState::Connecting);
+                subscription.reason.clone_from(reason);
+            }
+            State::Standby { holder } => {
+                subscription.set_state(proto::SubscriptionState::Standby);
+                subscription.reason = format!("held by {holder}");
+            }
+            State::Stopped(stopped) => {
+                subscription.set_state(proto::SubscriptionState::Stopped);
+                subscription.reason = stopped.reason(&name);
+                subscription.partition_count = stopped.row.partition_count;
+                subscription.slot.clone_from(&stopped.row.slot);
+                subscription.group_token.clone_from(&stopped.row.group_token);
+                subscription.incarnation = stopped.row.incarnation;
+            }
+            State::Streaming(Running { hub, .. }) => {
+                subscription.set_state(proto::SubscriptionState::Streaming);
+                subscription.slot.clone_from(&hub.identity.slot);
+                subscription.incarnation = hub.identity.incarnation;
+                (subscription.partition_count, subscription.group_token) =
+                    hub.with(|running| (running.partition_count(), running.group_token().to_owned()));
+            }
         }
+        subscription.name = name;
+        subscription
     }
 
     /// Everything, with the slot as PostgreSQL sees it now.
     pub(super) async fn read(&self) -> proto::GetCaptureStatusResponse {
-        let hub = match &*self.state.borrow() {
-            State::Streaming(running) => Some(Arc::clone(&running.hub)),
-            _ => None,
-        };
+        let subscription = self.subscription();
         let mut status = proto::SubscriptionStatus {
-            subscription: Some(self.subscription()),
+            slot: self.slot(&subscription.slot).await,
+            subscription: Some(subscription),
             poison_events: self.metrics.poison_events.get(),
-            slot: self.slot().await,
             ..proto::SubscriptionStatus::default()
         };
-        if let Some(hub) = hub {
-            fill(&mut status, &hub);
-        }
+        let required_statements = match &*self.state.borrow() {
+            State::Streaming(Running { hub, watched, .. }) => {
+                fill(&mut status, hub);
+                let watched = watched.borrow();
+                status.time_to_slot_loss = watched.time_to_slot_loss.map(duration);
+                watched.shortfall.required_statements.clone()
+            }
+            State::Stopped(stopped) => {
+                status.stopped_at = Some(stopped.gap.at.into());
+                status.confirmed_flush_lsn = stopped.row.confirmed.0;
+                Vec::new()
+            }
+            State::Connecting { required_statements, .. } => required_statements.clone(),
+            State::Standby { .. } => Vec::new(),
+        };
         proto::GetCaptureStatusResponse {
             subscriptions: vec![status],
             rows_skipped: self.metrics.rows_skipped.get(),
-            required_statements: Vec::new(),
+            required_statements,
         }
     }
 
     /// `None` when PostgreSQL cannot be asked, which the subscription's own state explains.
-    async fn slot(&self) -> Option<proto::SlotStatus> {
+    async fn slot(&self, name: &str) -> Option<proto::SlotStatus> {
         let deadline = self.settings.postgres.answer_deadline();
         let control = Control::open(&self.config, "twinroute-capture status", deadline).await.ok()?;
-        let name = self.settings.source.slot();
-        let view = slot::view(&control, &name).await.ok()??;
-        Some(slot_status(name, view))
+        let view = slot::view(&control, name).await.ok()??;
+        Some(slot_status(name.to_owned(), view))
     }
 }
 
@@ -128,19 +149,19 @@ fn fill(status: &mut proto::SubscriptionStatus, hub: &Hub) {
     status.unacked_bytes = unacked.bytes;
     status.oldest_unacked = partitions.iter().filter_map(|one| one.oldest_unacked).min().map(Into::into);
     status.oldest_unacked_age = oldest.map(|read_at| duration(read_at.elapsed()));
-    status.blockers = blockers(&partitions, oldest);
+    status.blockers = blockers(&partitions);
     status.partitions = partitions.into_iter().map(partition).collect();
 }
 
 /// Partitions with un-acknowledged items, the oldest item first.
-fn blockers(partitions: &[PartitionView], oldest: Option<Instant>) -> Vec<proto::Blocker> {
+fn blockers(partitions: &[PartitionView]) -> Vec<proto::Blocker> {
     let mut waiting: Vec<_> = partitions.iter().filter_map(|one| Some((one.oldest_unacked?, one))).collect();
     waiting.sort_by_key(|(position, _)| *position);
     let blocker = |(position, one): (twinroute_common::position::Position, &PartitionView)| proto::Blocker {
         consumer_id: one.holder.as_ref().map(|(consumer, _)| consumer.clone()).unwrap_or_default(),
         partition: one.partition,
         position: Some(position.into()),
-        age: oldest.map(|read_at| duration(read_at.elapsed())),
+        age: one.oldest_read_at.map(|read_at| duration(read_at.elapsed())),
         last_ack_time: one.last_ack.map(|at| (SystemTime::now() - at.elapsed()).into()),
     };
     waiting.into_iter().take(BLOCKERS_MAX).map(blocker).collect()

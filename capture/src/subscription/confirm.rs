@@ -96,6 +96,12 @@ impl Transactions {
         }
     }
 
+    /// When a transaction that is not settled was read.
+    pub(super) fn read_at(&self, transaction: u64) -> Option<Instant> {
+        let index = usize::try_from(transaction.checked_sub(self.first)?).ok()?;
+        self.unsettled.get(index).map(|one| one.read_at)
+    }
+
     /// When the oldest transaction that is not settled was read.
     pub(super) fn oldest_read_at(&self) -> Option<Instant> {
         self.unsettled.front().map(|oldest| oldest.read_at)

@@ -102,6 +102,11 @@ impl PartitionLog {
         self.items.front().map(|entry| entry.item.position())
     }
 
+    /// Number of that item's transaction.
+    pub(super) fn oldest_transaction(&self) -> Option<u64> {
+        self.items.front().map(|entry| entry.transaction)
+    }
+
     /// Position up to which all is acknowledged, since the start of this process.
     pub(super) fn settled(&self) -> Option<Position> {
         self.settled

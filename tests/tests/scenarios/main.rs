@@ -13,6 +13,9 @@ mod load;
 mod raw;
 mod source;
 
+mod alone;
+mod decision;
+
 mod labels;
 mod models;
 mod relationships;
@@ -20,7 +23,11 @@ mod transactions;
 mod twins;
 
 mod blocked;
+mod forgotten;
+mod gaps;
+mod group;
 mod kills;
+mod lost_slot;
 mod outage;
 mod rebalance;
 mod stopping;

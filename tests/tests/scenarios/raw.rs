@@ -55,7 +55,12 @@ impl RawConsumer {
 
     /// Says Hello and waits for Welcome.
     pub(crate) async fn hello(&mut self, subscription: &str, consumer_id: &str) -> Result<()> {
-        self.send(hello(subscription, consumer_id)).await?;
+        self.say(hello(subscription, consumer_id)).await
+    }
+
+    /// Says a Hello of its own and waits for Welcome.
+    pub(crate) async fn say(&mut self, hello: Request) -> Result<()> {
+        self.send(hello).await?;
         let frame = self.next().await?;
         anyhow::ensure!(matches!(frame, Response::Welcome(_)), "{frame:?} instead of Welcome");
         Ok(())

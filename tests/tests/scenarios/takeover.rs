@@ -82,24 +82,3 @@ fn a_walsender_that_is_ended_costs_a_new_connection_and_nothing_else() -> Result
         source.until_confirmed().await
     })
 }
-
-#[test]
-fn a_slot_that_was_dropped_is_told_and_never_made_again_in_silence() -> Result<()> {
-    source("dropped", json!({}), async |source| {
-        // Given a subscription whose slot is dropped while capture is down
-        source.capture.terminate().await?;
-        let slot = format!("twinroute_{}", source.subscription());
-        let client = source.postgres.connect("postgres").await?;
-        client.execute("SELECT pg_drop_replication_slot($1)", &[&slot]).await?;
-        // When capture is started
-        source.capture.start_again()?;
-        // Then it is live, not ready, and says what is gone
-        let gone = |status: u16, text: &str| status == 503 && text.contains(&format!("{slot} is gone"));
-        source.capture.until_page(DEADLINE, "/readyz", gone).await?;
-        source.capture.until_page(DEADLINE, "/livez", |status, _| status == 200).await?;
-        // And there is no slot
-        let slots = client.query("SELECT FROM pg_replication_slots WHERE slot_name = $1", &[&slot]).await?;
-        assert!(slots.is_empty());
-        Ok(())
-    })
-}

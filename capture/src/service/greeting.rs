@@ -1,0 +1,103 @@
+//! What is checked of a Hello before its consumer joins.
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tonic::Status;
+use twinroute_proto::capture::v1 as proto;
+
+use super::session::Session;
+use crate::gap;
+use crate::state::Request;
+
+/// Longest `consumer_id`, in bytes: enough for a host name and a process.
+const CONSUMER_ID_BYTES_MAX: usize = 256;
+
+/// Longest `group_token`, in bytes: enough for any id of a store.
+const GROUP_TOKEN_BYTES_MAX: usize = 256;
+
+impl Session {
+    /// The consumer may join.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(super) async fn admit(&self, hello: &proto::Hello) -> Result<(), Status> {
+        let subscription = &self.running.hub.identity.subscription;
+        match &hello.source {
+            Some(proto::hello::Source::Subscription(name)) if name == subscription => {}
+            Some(proto::hello::Source::Subscription(name)) => {
+                return Err(Status::not_found(format!(
+                    "there is no subscription `{name}`, but `{subscription}`"
+                )));
+            }
+            Some(proto::hello::Source::Live(_)) => return Err(super::later("a live subscription")),
+            None => return Err(Status::invalid_argument("Hello names no subscription")),
+        }
+        let id = &hello.consumer_id;
+        if id.is_empty() || id.len() > CONSUMER_ID_BYTES_MAX {
+            let reason = format!("Hello.consumer_id must have 1 to {CONSUMER_ID_BYTES_MAX} bytes");
+            return Err(Status::invalid_argument(reason));
+        }
+        let consumers = self.running.hub.with(|subscription| subscription.consumer_count());
+        if consumers >= self.settings.stream.consumers_max {
+            return Err(Status::resource_exhausted(format!(
+                "{consumers} consumers are connected, which is stream.consumers_max"
+            )));
+        }
+        check_token("Hello.group_token", &hello.group_token)?;
+        if let Some(last_seen) = &hello.last_seen {
+            self.compare(last_seen).await?;
+        }
+        self.agree(&hello.group_token).await
+    }
+
+    /// What the consumer remembers must exist, or the subscription is stopped.
+    async fn compare(&self, last_seen: &proto::LastSeen) -> Result<(), Status> {
+        let Some(position) = last_seen.position.filter(|_| last_seen.timeline > 0) else {
+            let reason = "Hello.last_seen must have a timeline and a position, or be absent";
+            return Err(Status::invalid_argument(reason));
+        };
+        let hub = &self.running.hub;
+        let identity = &hub.identity;
+        let received = hub.with(|subscription| subscription.received());
+        let (incarnation, server) = (identity.incarnation, &identity.server);
+        let gap = gap::of_last_seen(incarnation, server, received, last_seen.timeline, position.into());
+        let Some(gap) = gap else { return Ok(()) };
+        let stopped = Status::unavailable(format!("the subscription is stopped: {}", gap.reason));
+        // The stream ends with all others as soon as it is stored.
+        drop(self.running.requests.send(Request::Stop(gap)).await);
+        Err(stopped)
+    }
+
+    /// All consumers bring the same group token, which is the first that is not empty.
+    async fn agree(&self, token: &str) -> Result<(), Status> {
+        let mut kept = self.running.hub.with(|subscription| subscription.group_token().to_owned());
+        if kept.is_empty() && !token.is_empty() {
+            let (answer, answered) = oneshot::channel();
+            let store = async {
+                let request = Request::GroupToken { token: token.to_owned(), kept: answer };
+                self.running.requests.send(request).await.map_err(drop)?;
+                answered.await.map_err(drop)
+            };
+            kept = match timeout(self.settings.postgres.answer_deadline(), store).await {
+                Ok(Ok(kept)) => kept,
+                _ => return Err(Status::unavailable("group_token could not be stored; connect again")),
+            };
+        }
+        if kept == token {
+            return Ok(());
+        }
+        Err(Status::failed_precondition(format!(
+            "Hello.group_token is `{token}`, and the consumers of this subscription have `{kept}`: they must share \
+             what it stands for. ResumeSubscription with new_group_token changes it"
+        )))
+    }
+}
+
+/// A group token of any content, but not of any length.
+pub(super) fn check_token(field: &str, token: &str) -> Result<(), Status> {
+    if token.len() > GROUP_TOKEN_BYTES_MAX {
+        let reason = format!("{field} must have at most {GROUP_TOKEN_BYTES_MAX} bytes");
+        return Err(Status::invalid_argument(reason));
+    }
+    Ok(())
+}
