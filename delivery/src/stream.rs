@@ -4,6 +4,7 @@ mod connect;
 mod error;
 mod fence;
 mod frames;
+mod last_seen;
 mod leases;
 mod outbox;
 mod recall;
@@ -24,6 +25,7 @@ pub use error::StreamError;
 pub use fence::Fence;
 
 use self::connect::connect;
+use self::last_seen::LastSeen;
 use self::recall::recall_all;
 use self::session::Session;
 use crate::config::StreamSettings;
@@ -71,9 +73,10 @@ pub async fn run(mut context: StreamContext) -> Result<(), StreamError> {
     if !first_routing(&context).await {
         return Ok(());
     }
+    let mut last_seen = LastSeen::default();
     loop {
         let started = Instant::now();
-        match follow(&mut context, &mut outage).await {
+        match follow(&mut context, &mut last_seen, &mut outage).await {
             Ok(()) => return Ok(()),
             Err(error @ StreamError::Replaced { .. }) => return Err(error),
             Err(error) => {
@@ -110,15 +113,19 @@ async fn first_routing(context: &StreamContext) -> bool {
 }
 
 /// Follows one stream. Afterwards no sink writes anything of it.
-async fn follow(context: &mut StreamContext, outage: &mut Outage) -> Result<(), StreamError> {
+async fn follow(
+    context: &mut StreamContext,
+    last_seen: &mut LastSeen,
+    outage: &mut Outage,
+) -> Result<(), StreamError> {
     let connected = tokio::select! {
         biased;
         () = context.drain.cancelled() => return Ok(()),
-        connected = connect(&context.capture, &context.settings, &context.worker_id) => connected?,
+        connected = connect(&context.capture, &context.settings, &context.worker_id, *last_seen) => connected?,
     };
     outage.works();
     context.condition.ok();
-    let end = Session::new(context, connected).run().await;
+    let end = Session::new(context, last_seen, connected).run().await;
     context.fence.close();
     recall_all(&context.routing, &mut context.settled).await;
     end

@@ -3,6 +3,7 @@
 # fuzz/artifacts. cargo-fuzz comes from crates.io; without a sanitizer it works on a stable toolchain.
 . "$(dirname -- "$0")/lib.sh"
 
+say() { printf 'fuzz: %s\n' "$*" >&2; }
 seconds=${1:-60}
 fill() {
     cargo install --locked --root "$1" cargo-fuzz@0.13.2

@@ -11,6 +11,7 @@ use twinroute_proto::capture::v1::{SubscribeRequest, SubscribeResponse};
 
 use super::StreamError;
 use super::frames::{self, InFrame, Welcome};
+use super::last_seen::LastSeen;
 use super::outbox::FRAMES_MAX;
 use crate::config::StreamSettings;
 
@@ -30,13 +31,14 @@ pub(super) async fn connect(
     capture: &ClientSettings,
     settings: &StreamSettings,
     worker_id: &str,
+    last_seen: LastSeen,
 ) -> Result<Connected, StreamError> {
     let channel = grpc::connect(capture).await?;
     let mut client = CaptureServiceClient::new(channel).max_decoding_message_size(capture.message_bytes_max);
     let (outgoing, requests) = mpsc::channel(FRAMES_MAX);
     let hello_sent_at = Instant::now();
     // A fresh channel has room for it.
-    outgoing.try_send(frames::hello(settings, worker_id)).map_err(|_| StreamError::Closed)?;
+    outgoing.try_send(frames::hello(settings, worker_id, last_seen)).map_err(|_| StreamError::Closed)?;
     let opening = async {
         let mut incoming = client.subscribe(ReceiverStream::new(requests)).await?.into_inner();
         let first = incoming.message().await?.ok_or(StreamError::Closed)?;

@@ -10,6 +10,7 @@ use twinroute_proto::capture::v1::hello::Source;
 use twinroute_proto::capture::v1::subscribe_request::Frame as Request;
 use twinroute_proto::capture::v1::subscribe_response::Frame as Response;
 
+use super::last_seen::LastSeen;
 use crate::config::StreamSettings;
 use crate::settlement::{BatchAck, CreditBack};
 
@@ -38,6 +39,8 @@ pub(super) struct Welcome {
     pub(super) lease: Duration,
     pub(super) event_bytes_max: u64,
     pub(super) system_identifier: String,
+    /// The server's timeline.
+    pub(super) timeline: u32,
 }
 
 /// Grants and revokes.
@@ -101,6 +104,7 @@ fn read_welcome(welcome: proto::Welcome) -> Result<Welcome, WireError> {
         lease,
         event_bytes_max: limits.event_bytes_max,
         system_identifier: welcome.system_identifier,
+        timeline: welcome.timeline,
     })
 }
 
@@ -145,14 +149,18 @@ fn span(
     span.and_then(|span| Duration::try_from(span).ok()).ok_or_else(|| WireError::new(message, field))
 }
 
-pub(super) fn hello(settings: &StreamSettings, worker_id: &str) -> proto::SubscribeRequest {
+pub(super) fn hello(
+    settings: &StreamSettings,
+    worker_id: &str,
+    last_seen: LastSeen,
+) -> proto::SubscribeRequest {
     request(Request::Hello(proto::Hello {
         source: Some(Source::Subscription(settings.subscription.clone())),
         consumer_id: worker_id.to_owned(),
         protocol_version: PROTOCOL_VERSION,
         filter: None,
         group_token: settings.group_token.clone(),
-        last_seen: None,
+        last_seen: last_seen.told(),
     }))
 }
 

@@ -17,6 +17,7 @@ use super::connect::Connected;
 use super::error::StreamError;
 use super::fence::Heartbeats;
 use super::frames::{self, Assignment, InFrame};
+use super::last_seen::LastSeen;
 use super::leases::Leases;
 use super::outbox::{ConnectionClosed, Outbox};
 use super::recall::recall_release;
@@ -34,6 +35,7 @@ const END_TIMEOUT: Duration = Duration::from_secs(1);
 /// One stream's life.
 pub(super) struct Session<'c> {
     context: &'c mut StreamContext,
+    last_seen: &'c mut LastSeen,
     incoming: Streaming<SubscribeResponse>,
     outbox: Outbox,
     dispatcher: Dispatcher,
@@ -52,9 +54,14 @@ pub(super) struct Session<'c> {
 }
 
 impl<'c> Session<'c> {
-    pub(super) fn new(context: &'c mut StreamContext, connected: Connected) -> Self {
+    pub(super) fn new(
+        context: &'c mut StreamContext,
+        last_seen: &'c mut LastSeen,
+        connected: Connected,
+    ) -> Self {
         let Connected { incoming, outgoing, welcome, hello_sent_at } = connected;
-        let Welcome { lease, system_identifier, .. } = welcome;
+        let Welcome { lease, system_identifier, timeline, .. } = welcome;
+        last_seen.welcomed(timeline);
         let settings = &context.settings;
         let credit = CreditBack { events: settings.credit_events_max, bytes: settings.credit_bytes_max };
         let now = Instant::now();
@@ -74,6 +81,7 @@ impl<'c> Session<'c> {
             going_away: None,
             report_at: now,
             context,
+            last_seen,
         }
     }
 

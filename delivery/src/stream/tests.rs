@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::task::JoinHandle;
 use twinroute_common::health::Health;
 use twinroute_common::partition::Epoch;
+use twinroute_proto::capture::v1 as proto;
 use twinroute_proto::capture::v1::subscribe_request::Frame;
 
 use self::capture::{FakeCapture, FakeStream, batch, discontinuity, event, poison};
@@ -183,6 +184,27 @@ async fn nothing_of_a_broken_stream_is_written_after_the_next_one_begins() {
     new.take().await.unwrap();
     new.take().await.unwrap();
     stream.settled(&[(1, 1)], 2).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_connects_again_tells_the_furthest_that_it_has_seen() {
+    // given a worker that has received two events, the further one first
+    let mut worker = Worker::start().await;
+    let mut stream = worker.stream(&[1, 2], 0).await;
+    let mut sink = worker.sink().await;
+    stream.send_batches(vec![batch(1, 1, vec![event("a", 7, 1)]), batch(2, 1, vec![event("b", 5, 1)])]).await;
+    sink.next().await.unwrap();
+
+    // when its stream breaks, and it says Hello again
+    drop(stream);
+    sink.stop.cancelled().await;
+    drop(sink);
+    let mut stream = worker.capture.accept().await;
+    let hello = stream.next().await;
+
+    // then it tells that position, and the timeline of the server that it came from
+    let Frame::Hello(proto::Hello { last_seen: Some(last_seen), .. }) = hello else { panic!("{hello:?}") };
+    assert_eq!((last_seen.timeline, last_seen.position.map(|it| it.commit_lsn)), (1, Some(7)));
 }
 
 #[tokio::test]

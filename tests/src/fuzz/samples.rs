@@ -1,9 +1,14 @@
 //! A few changes that filters are asked about: with and without each document, with escapes, nulls and components.
 
+use std::sync::OnceLock;
+
+use bytes::Bytes;
 use serde_json::Value;
+use twinroute_common::cloud_event::CloudEvent;
 use twinroute_common::event::{EntityKind, EventData, Operation};
 use twinroute_common::filter::Candidate;
 use twinroute_common::format::{EventFormat, TypeMappings};
+use twinroute_common::json::Document;
 use twinroute_common::position::Position;
 use twinroute_common::render::Renderer;
 
@@ -22,33 +27,66 @@ pub(super) struct Plain {
     pub(super) new: Option<Value>,
 }
 
-/// Calls `ask` with every event of every sample in both formats, and with the same event as plain values.
+/// A change, and its events in both formats beside what the naive interpreter sees of them.
+struct Sample {
+    event: EventData,
+    rendered: Vec<(CloudEvent, Plain)>,
+}
+
+/// Calls `ask` with every event of every sample, and with the same event as plain values.
 pub(super) fn each_candidate(mut ask: impl FnMut(&Candidate<'_>, &Plain)) {
-    let renderer = Renderer::new("https://i/", "1");
-    let types = TypeMappings::default();
-    for event in [
+    static SAMPLES: OnceLock<Vec<Sample>> = OnceLock::new();
+    for sample in SAMPLES.get_or_init(samples) {
+        let (old, new) = (document(sample.event.old.as_ref()), document(sample.event.new.as_ref()));
+        for (rendered, plain) in &sample.rendered {
+            let candidate =
+                Candidate::new(rendered, old.as_ref().map(Document::root), new.as_ref().map(Document::root));
+            ask(&candidate, plain);
+        }
+    }
+}
+
+fn document(text: Option<&Bytes>) -> Option<Document<'_>> {
+    Document::parse(text?).ok()
+}
+
+fn samples() -> Vec<Sample> {
+    let events = [
         event(Operation::Create, None, Some(NEW)),
         event(Operation::Update, Some(OLD), Some(NEW)),
         event(Operation::Update, None, Some(OLD)),
         event(Operation::Delete, Some(OLD), None),
-    ] {
-        let Ok(change) = renderer.open(&event) else { continue };
-        for format in [EventFormat::EventNotification, EventFormat::DataHistory] {
-            for rendered in change.render(format, &types) {
-                let value = |text: &[u8]| serde_json::from_slice::<Value>(text).unwrap_or_default();
-                let name = rendered.default_type.name();
-                let plain = Plain {
-                    names_of_type: vec![name.to_owned(), name.replace("Konnektr", "Microsoft")],
-                    source: rendered.source.to_string(),
-                    subject: rendered.subject.as_deref().unwrap_or_default().to_owned(),
-                    time: rendered.time.to_string(),
-                    id: rendered.id.to_string(),
-                    body: value(&rendered.data),
-                    old: event.old.as_deref().map(value),
-                    new: event.new.as_deref().map(value),
-                };
-                ask(&Candidate::new(&rendered, change.before(), change.after()), &plain);
-            }
+    ];
+    events.into_iter().map(Sample::new).collect()
+}
+
+impl Sample {
+    fn new(event: EventData) -> Self {
+        let renderer = Renderer::new("https://i/", "1");
+        let render = |format| renderer.render(&event, format, &TypeMappings::default()).unwrap_or_default();
+        let rendered = [EventFormat::EventNotification, EventFormat::DataHistory].map(render).concat();
+        let rendered = rendered.into_iter().map(|rendered| {
+            let plain = Plain::new(&event, &rendered);
+            (rendered, plain)
+        });
+        let rendered = rendered.collect();
+        Self { event, rendered }
+    }
+}
+
+impl Plain {
+    fn new(event: &EventData, rendered: &CloudEvent) -> Self {
+        let value = |text: &[u8]| serde_json::from_slice::<Value>(text).unwrap_or_default();
+        let name = rendered.default_type.name();
+        Self {
+            names_of_type: vec![name.to_owned(), name.replace("Konnektr", "Microsoft")],
+            source: rendered.source.to_string(),
+            subject: rendered.subject.as_deref().unwrap_or_default().to_owned(),
+            time: rendered.time.to_string(),
+            id: rendered.id.to_string(),
+            body: value(&rendered.data),
+            old: event.old.as_deref().map(value),
+            new: event.new.as_deref().map(value),
         }
     }
 }

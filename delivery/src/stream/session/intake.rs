@@ -32,6 +32,9 @@ impl Session<'_> {
             poison: Vec::new(),
         };
         for batch in batches {
+            if let Some(last) = batch.items.last() {
+                self.last_seen.received(last.item.position());
+            }
             intake.take(batch, now)?;
         }
         let poison = intake.finish()?;
