@@ -3,11 +3,11 @@
 mod keeper;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 use twinroute_common::backoff::Backoff;
 use twinroute_common::causes::Causes;
 use twinroute_common::outage::Outage;
@@ -17,6 +17,7 @@ use crate::config::CaptureSettings;
 use crate::decode::Decoder;
 use crate::hub::{Hub, Identity};
 use crate::metrics::Metrics;
+use crate::postgres::ConnectionString;
 use crate::postgres::control::{Control, ControlError, try_lock};
 use crate::postgres::labels::{self, Shortfall};
 use crate::postgres::row::{self, SubscriptionRow};
@@ -56,31 +57,29 @@ pub enum PipelineError {
 #[derive(Debug)]
 pub struct Pipeline {
     settings: Arc<CaptureSettings>,
-    config: tokio_postgres::Config,
+    connection_string: Arc<ConnectionString>,
     teller: StateTeller,
     metrics: Metrics,
 }
 
 impl Pipeline {
-    /// A pipeline that has not begun. `config` is what `postgres.url` says.
+    /// A pipeline that has not begun. `connection_string` is `postgres.url`.
     #[must_use]
     pub fn new(
         settings: Arc<CaptureSettings>,
-        config: tokio_postgres::Config,
+        connection_string: Arc<ConnectionString>,
         teller: StateTeller,
         metrics: Metrics,
     ) -> Self {
-        Self { settings, config, teller, metrics }
+        Self { settings, connection_string, teller, metrics }
     }
 
     /// Runs, and starts anew after each failure, until `stop`. `consumers_gone` ends when stopping may go on because
     /// no consumer is connected any more.
     pub async fn run(self, stop: CancellationToken) {
-        let mut backoff = Backoff::new(
-            Duration::from_millis(200),
-            Duration::from_millis(self.settings.postgres.reconnect_wait_max_ms),
-        );
-        let mut outage = Outage::new("stream from PostgreSQL", self.place());
+        let mut backoff =
+            Backoff::new(Duration::from_millis(200), self.settings.postgres.reconnect_wait_max());
+        let mut outage = Outage::new("stream from PostgreSQL", self.connection_string.place());
         while !stop.is_cancelled() {
             let ended = self.run_once(&stop, &mut outage, &mut backoff).await;
             let Err(error) = ended else { continue };
@@ -107,18 +106,6 @@ impl Pipeline {
         }
     }
 
-    /// The servers, without user and password.
-    fn place(&self) -> String {
-        let hosts = self.config.get_hosts().iter().zip(self.config.get_ports().iter().cycle());
-        let hosts: Vec<String> = hosts
-            .map(|(host, port)| match host {
-                tokio_postgres::config::Host::Tcp(name) => format!("{name}:{port}"),
-                tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
-            })
-            .collect();
-        hosts.join(",")
-    }
-
     async fn run_once(
         &self,
         stop: &CancellationToken,
@@ -129,13 +116,14 @@ impl Pipeline {
         let deadline = self.settings.postgres.answer_deadline();
         let name = &source.subscription;
         let control_name = format!("twinroute-capture {name} control");
-        let control = Control::open(&self.config, &control_name, deadline).await?;
+        let control = Control::open(&self.connection_string, &control_name, deadline).await?;
         if let Err(holder) = try_lock(&control, name).await? {
             return Err(PipelineError::Standby(holder));
         }
         let shortfall = self.prepare(&control).await?;
         let walsender_name = format!("twinroute-capture {name}");
-        let mut connection = Connection::open(&self.config, &walsender_name, deadline).await?;
+        let mut connection =
+            Connection::open(&self.connection_string, control.server(), &walsender_name, deadline).await?;
         let (system_identifier, timeline) = connection.identify().await?;
         let row = self.open_slot(&control, &system_identifier, timeline).await?;
         let started = connection.start(&row.slot, row.confirmed, &source.publication).await;
@@ -145,10 +133,20 @@ impl Pipeline {
             }
             return Err(error.into());
         }
-        info!(slot = row.slot, from = %row.confirmed, generation = row.generation, "streaming");
+        let server = control.server();
+        info!(slot = row.slot, from = %row.confirmed, generation = row.generation, %server, "streaming");
+        if server.is_exposed() {
+            warn!(%server, "the connection is not encrypted: whoever is on the way can read and change events");
+        }
         outage.works();
-        backoff.reset();
-        self.stream(control, connection, &row, (system_identifier, timeline), shortfall, stop).await
+        let began = Instant::now();
+        let ended =
+            self.stream(control, connection, &row, (system_identifier, timeline), shortfall, stop).await;
+        // A stream that breaks as soon as it has begun would otherwise be begun again without end and without a pause.
+        if began.elapsed() >= self.settings.postgres.reconnect_wait_max() {
+            backoff.reset();
+        }
+        ended
     }
 
     /// Makes schema, publication and identities, or says what somebody else must run.
