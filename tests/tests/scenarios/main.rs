@@ -25,6 +25,11 @@ mod outage;
 mod rebalance;
 mod stopping;
 
+mod authority;
+mod secured;
+mod hosts;
+mod tls;
+
 mod configuration;
 mod frames;
 mod idle;
