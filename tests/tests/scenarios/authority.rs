@@ -35,6 +35,16 @@ impl Authority {
         self.issue(CertificateParams::new([host.to_owned()])?, host, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
+    /// Its own certificate with its key, as a server that is its own authority shows it.
+    pub(crate) fn as_server(&self) -> Issued {
+        Issued { certificate: self.0.pem(), key: self.0.key().serialize_pem() }
+    }
+
+    /// A certificate that has the server's name as its common name alone.
+    pub(crate) fn server_by_common_name(&self, host: &str) -> Result<Issued> {
+        self.issue(CertificateParams::default(), host, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
     /// A certificate for a role of PostgreSQL.
     pub(crate) fn client(&self, role: &str) -> Result<Issued> {
         self.issue(CertificateParams::default(), role, ExtendedKeyUsagePurpose::ClientAuth)

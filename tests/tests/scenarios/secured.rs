@@ -49,16 +49,16 @@ impl Secured {
                 .await?;
         }
         std::fs::write(server.data().join("pg_hba.conf"), HBA)?;
-        server.certify(authority).await?;
+        server.certify(&authority.server("localhost")?, authority).await?;
         Ok(server)
     }
 
-    /// Starts it anew with a certificate of `authority`, whose clients' certificates it takes.
-    pub(crate) async fn certify(&mut self, authority: &Authority) -> Result<()> {
-        let Issued { certificate, key } = authority.server("localhost")?;
-        for (name, text) in [("server.crt", certificate), ("server.key", key), ("root.crt", authority.pem())]
+    /// Starts it anew with a certificate of its own; of its clients it takes those of `authority`.
+    pub(crate) async fn certify(&mut self, own: &Issued, authority: &Authority) -> Result<()> {
+        let Issued { certificate, key } = own;
+        for (name, text) in [("server.crt", certificate), ("server.key", key), ("root.crt", &authority.pem())]
         {
-            self.hand_over(name, &text)?;
+            self.hand_over(name, text)?;
         }
         self.postgres.restart(Shutdown::Fast).await
     }

@@ -150,10 +150,57 @@ fn channel_binding_follows_the_algorithm_of_the_certificate() -> Result<()> {
             (&rcgen::PKCS_RSA_SHA512, "channel_binding=require"),
         ] {
             // Given a certificate that is signed so
-            server.certify(&Authority::new("signs", algorithm)?).await?;
+            let authority = Authority::new("signs", algorithm)?;
+            server.certify(&authority.server("localhost")?, &authority).await?;
             // Then the login is bound to it
             is_taken(&server.url("scrammed", "127.0.0.1", parameters), true).await?;
         }
+        Ok(())
+    })
+}
+
+#[test]
+fn certificates_that_are_no_servers_are_refused_where_authorities_are_verified() -> Result<()> {
+    scene::run(async {
+        // Given a server that shows its authority's own certificate
+        let ours = p256("localhost")?;
+        let mut server = Secured::start("tls-certificates", &ours).await?;
+        let roots = server.file("ours.pem", &ours.pem())?;
+        server.certify(&ours.as_server(), &ours).await?;
+        // Then it is taken only where nobody looks at it
+        let url = |server: &Secured, parameters: &str| server.url("scrammed", "localhost", parameters);
+        let verified = format!("sslmode=verify-ca&sslrootcert={roots}");
+        is_taken(&url(&server, "sslmode=require&channel_binding=require"), true).await?;
+        is_refused(&url(&server, &verified), "CaUsedAsEndEntity").await?;
+        // When it shows one that has the host as its common name alone
+        server.certify(&ours.server_by_common_name("localhost")?, &ours).await?;
+        // Then its authority is enough for verify-ca, and its name not for verify-full
+        is_taken(&url(&server, &verified), true).await?;
+        let full = format!("sslmode=verify-full&sslrootcert={roots}");
+        is_refused(&url(&server, &full), "not valid for name").await
+    })
+}
+
+#[test]
+fn the_server_notices_a_capture_that_is_lost_within_seconds() -> Result<()> {
+    scene::run(async {
+        // Given the session that holds the lock, over TLS
+        let server = Secured::start("tls-keepalive", &p256("ours")?).await?;
+        let url = server.url("scrammed", "localhost", "sslmode=require");
+        let connection_string =
+            ConnectionString::new(&PostgresSettings { url, ..PostgresSettings::default() })?;
+        let control = Control::open(&connection_string, "keepalive", DEADLINE).await?;
+        // Then the server's socket has probes and a bound for data that stays unacknowledged
+        let query = "SELECT name, setting FROM pg_settings WHERE name LIKE 'tcp\\_%' ORDER BY name";
+        let rows = control.rows(query, &[]).await?;
+        let settings: Vec<(&str, &str)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let expected = [
+            ("tcp_keepalives_count", "3"),
+            ("tcp_keepalives_idle", "5"),
+            ("tcp_keepalives_interval", "2"),
+            ("tcp_user_timeout", "11000"),
+        ];
+        assert_eq!(settings, expected);
         Ok(())
     })
 }
