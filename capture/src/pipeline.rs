@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 use twinroute_common::backoff::Backoff;
 use twinroute_common::causes::Causes;
 use twinroute_common::outage::Outage;
@@ -57,29 +57,31 @@ pub enum PipelineError {
 #[derive(Debug)]
 pub struct Pipeline {
     settings: Arc<CaptureSettings>,
-    connection_string: Arc<ConnectionString>,
+    config: Arc<ConnectionString>,
     teller: StateTeller,
     metrics: Metrics,
 }
 
 impl Pipeline {
-    /// A pipeline that has not begun. `connection_string` is `postgres.url`.
+    /// A pipeline that has not begun. `config` is what `postgres.url` says.
     #[must_use]
     pub fn new(
         settings: Arc<CaptureSettings>,
-        connection_string: Arc<ConnectionString>,
+        config: Arc<ConnectionString>,
         teller: StateTeller,
         metrics: Metrics,
     ) -> Self {
-        Self { settings, connection_string, teller, metrics }
+        Self { settings, config, teller, metrics }
     }
 
     /// Runs, and starts anew after each failure, until `stop`. `consumers_gone` ends when stopping may go on because
     /// no consumer is connected any more.
     pub async fn run(self, stop: CancellationToken) {
-        let mut backoff =
-            Backoff::new(Duration::from_millis(200), self.settings.postgres.reconnect_wait_max());
-        let mut outage = Outage::new("stream from PostgreSQL", self.connection_string.place());
+        let mut backoff = Backoff::new(
+            Duration::from_millis(200),
+            Duration::from_millis(self.settings.postgres.reconnect_wait_max_ms),
+        );
+        let mut outage = Outage::new("stream from PostgreSQL", self.config.place());
         while !stop.is_cancelled() {
             let ended = self.run_once(&stop, &mut outage, &mut backoff).await;
             let Err(error) = ended else { continue };
@@ -116,14 +118,14 @@ impl Pipeline {
         let deadline = self.settings.postgres.answer_deadline();
         let name = &source.subscription;
         let control_name = format!("twinroute-capture {name} control");
-        let control = Control::open(&self.connection_string, &control_name, deadline).await?;
+        let control = Control::open(&self.config, &control_name, deadline).await?;
         if let Err(holder) = try_lock(&control, name).await? {
             return Err(PipelineError::Standby(holder));
         }
         let shortfall = self.prepare(&control).await?;
         let walsender_name = format!("twinroute-capture {name}");
         let mut connection =
-            Connection::open(&self.connection_string, control.server(), &walsender_name, deadline).await?;
+            Connection::open(&self.config, control.server(), &walsender_name, deadline).await?;
         let (system_identifier, timeline) = connection.identify().await?;
         let row = self.open_slot(&control, &system_identifier, timeline).await?;
         let started = connection.start(&row.slot, row.confirmed, &source.publication).await;
@@ -133,11 +135,8 @@ impl Pipeline {
             }
             return Err(error.into());
         }
-        let server = control.server();
-        info!(slot = row.slot, from = %row.confirmed, generation = row.generation, %server, "streaming");
-        if server.is_exposed() {
-            warn!(%server, "the connection is not encrypted: whoever is on the way can read and change events");
-        }
+        info!(slot = row.slot, from = %row.confirmed, generation = row.generation, "streaming");
+        control.server().tell();
         outage.works();
         let began = Instant::now();
         let ended =

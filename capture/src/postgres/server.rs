@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::config::{SslMode, SslNegotiation, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
+use tracing::{info, warn};
 use twinroute_common::causes::Causes;
 
 use super::connection_string::{ConnectionString, HostPort};
@@ -32,9 +33,16 @@ impl Server {
         if self.encrypted { Negotiation::Encrypted } else { Negotiation::Plain }
     }
 
+    /// Says in the log where we are connected, and warns when others can listen.
+    pub fn tell(&self) {
+        info!(server = %self, encrypted = self.encrypted, "connected");
+        if self.is_exposed() {
+            warn!(server = %self, "no TLS: whoever is on the way can read and change events; see sslmode");
+        }
+    }
+
     /// What is sent to it can be read and changed on the way.
-    #[must_use]
-    pub fn is_exposed(&self) -> bool {
+    fn is_exposed(&self) -> bool {
         !self.encrypted && !self.address.ip().to_canonical().is_loopback()
     }
 }

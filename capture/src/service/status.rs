@@ -10,8 +10,9 @@ use twinroute_proto::capture::v1 as proto;
 use crate::config::CaptureSettings;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::postgres::Control;
+use crate::postgres::connection_string::ConnectionString;
 use crate::postgres::slot::{self, SlotView};
-use crate::postgres::{ConnectionString, Control};
 use crate::state::State;
 use crate::subscription::PartitionView;
 use crate::wire::duration;
@@ -23,7 +24,7 @@ const BLOCKERS_MAX: usize = 16;
 #[derive(Clone, Debug)]
 pub(super) struct StatusReader {
     settings: Arc<CaptureSettings>,
-    connection_string: Arc<ConnectionString>,
+    config: Arc<ConnectionString>,
     state: watch::Receiver<State>,
     metrics: Metrics,
 }
@@ -31,11 +32,11 @@ pub(super) struct StatusReader {
 impl StatusReader {
     pub(super) fn new(
         settings: Arc<CaptureSettings>,
-        connection_string: Arc<ConnectionString>,
+        config: Arc<ConnectionString>,
         state: watch::Receiver<State>,
         metrics: Metrics,
     ) -> Self {
-        Self { settings, connection_string, state, metrics }
+        Self { settings, config, state, metrics }
     }
 
     /// The subscription, as it is now.
@@ -88,8 +89,7 @@ impl StatusReader {
     /// `None` when PostgreSQL cannot be asked, which the subscription's own state explains.
     async fn slot(&self) -> Option<proto::SlotStatus> {
         let deadline = self.settings.postgres.answer_deadline();
-        let control =
-            Control::open(&self.connection_string, "twinroute-capture status", deadline).await.ok()?;
+        let control = Control::open(&self.config, "twinroute-capture status", deadline).await.ok()?;
         let name = self.settings.source.slot();
         let view = slot::view(&control, &name).await.ok()??;
         Some(slot_status(name, view))
