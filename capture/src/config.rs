@@ -8,6 +8,8 @@ use twinroute_common::config::{
 };
 use twinroute_common::grpc::ServerSettings;
 
+use crate::postgres::ConnectionString;
+
 /// All settings of capture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -55,6 +57,8 @@ pub struct PostgresSettings {
     pub answer_deadline_ms: u64,
     /// Longest wait between two attempts to connect, in milliseconds.
     pub reconnect_wait_max_ms: u64,
+    /// A connection is probed after this much silence, and given up after as much again, in milliseconds.
+    pub tcp_keepalive_ms: u64,
 }
 
 impl Default for PostgresSettings {
@@ -63,6 +67,7 @@ impl Default for PostgresSettings {
             url: "postgres://postgres@127.0.0.1:5432/postgres".to_owned(),
             answer_deadline_ms: 10_000,
             reconnect_wait_max_ms: 5_000,
+            tcp_keepalive_ms: 30_000,
         }
     }
 }
@@ -72,6 +77,18 @@ impl PostgresSettings {
     #[must_use]
     pub fn answer_deadline(&self) -> Duration {
         Duration::from_millis(self.answer_deadline_ms)
+    }
+
+    /// `reconnect_wait_max_ms`.
+    #[must_use]
+    pub fn reconnect_wait_max(&self) -> Duration {
+        Duration::from_millis(self.reconnect_wait_max_ms)
+    }
+
+    /// `tcp_keepalive_ms`.
+    #[must_use]
+    pub fn tcp_keepalive(&self) -> Duration {
+        Duration::from_millis(self.tcp_keepalive_ms)
     }
 }
 
@@ -192,12 +209,14 @@ impl Settings for CaptureSettings {
             (!fits).then(|| Problem::new(key, "must be 1 to 40 of a-z, 0-9 and _, and start with a letter"))
         };
         let graphs = source.graphs.iter().any(|graph| graph.trim().is_empty()) || source.graphs.is_empty();
-        let parsed = postgres.url.parse::<tokio_postgres::Config>();
+        let mistake = || ConnectionString::new(postgres).err();
         [
             check::url("postgres.url", &postgres.url, &["postgres", "postgresql"])
-                .or_else(|| parsed.err().map(|_| Problem::new("postgres.url", "is not a connection string"))),
+                .or_else(|| mistake().map(|mistake| Problem::new("postgres.url", mistake.to_string()))),
             check::range("postgres.answer_deadline_ms", &postgres.answer_deadline_ms, &(100..=hour_ms)),
             check::range("postgres.reconnect_wait_max_ms", &postgres.reconnect_wait_max_ms, &(100..=hour_ms)),
+            // The kernel counts seconds, and a third of it is the time between two probes.
+            check::range("postgres.tcp_keepalive_ms", &postgres.tcp_keepalive_ms, &(3_000..=hour_ms)),
             graphs.then(|| Problem::new("source.graphs", "name at least one graph, such as [digitaltwins]")),
             name("source.subscription", &source.subscription),
             name("source.publication", &source.publication),

@@ -22,6 +22,7 @@ use crate::forecast::Forecast;
 use crate::gap::{Memory, Server};
 use crate::hub::{Hub, Identity};
 use crate::metrics::Metrics;
+use crate::postgres::ConnectionString;
 use crate::postgres::control::{Control, ControlError, try_lock};
 use crate::postgres::labels::Shortfall;
 use crate::postgres::row::SubscriptionRow;
@@ -67,7 +68,7 @@ pub enum PipelineError {
 #[derive(Debug)]
 pub struct Pipeline {
     settings: Arc<CaptureSettings>,
-    config: tokio_postgres::Config,
+    config: Arc<ConnectionString>,
     teller: StateTeller,
     metrics: Metrics,
     memory: Option<Memory>,
@@ -78,7 +79,7 @@ impl Pipeline {
     #[must_use]
     pub fn new(
         settings: Arc<CaptureSettings>,
-        config: tokio_postgres::Config,
+        config: Arc<ConnectionString>,
         teller: StateTeller,
         metrics: Metrics,
     ) -> Self {
@@ -91,7 +92,7 @@ impl Pipeline {
             Duration::from_millis(200),
             Duration::from_millis(self.settings.postgres.reconnect_wait_max_ms),
         );
-        let mut outage = Outage::new("stream from PostgreSQL", self.place());
+        let mut outage = Outage::new("stream from PostgreSQL", self.config.place());
         while !stop.is_cancelled() {
             let ended = self.run_once(&stop, &mut outage, &mut backoff).await;
             let Err(error) = ended else { continue };
@@ -127,18 +128,6 @@ impl Pipeline {
         self.teller.tell(State::Connecting { reason: reason.into(), required_statements });
     }
 
-    /// The servers, without user and password.
-    fn place(&self) -> String {
-        let hosts = self.config.get_hosts().iter().zip(self.config.get_ports().iter().cycle());
-        let hosts: Vec<String> = hosts
-            .map(|(host, port)| match host {
-                tokio_postgres::config::Host::Tcp(name) => format!("{name}:{port}"),
-                tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
-            })
-            .collect();
-        hosts.join(",")
-    }
-
     async fn run_once(
         &mut self,
         stop: &CancellationToken,
@@ -155,7 +144,8 @@ impl Pipeline {
         }
         let shortfall = self.prepare(&control).await?;
         let walsender_name = format!("twinroute-capture {name}");
-        let mut connection = Connection::open(&self.config, &walsender_name, deadline).await?;
+        let mut connection =
+            Connection::open(&self.config, control.server(), &walsender_name, deadline).await?;
         let (server, opened) = self.open(&control, &mut connection).await?;
         let row = match opened {
             Ok(row) => row,
@@ -174,13 +164,18 @@ impl Pipeline {
             return Err(error.into());
         }
         info!(slot = row.slot, from = %row.confirmed, generation = row.generation, "streaming");
+        control.server().tell();
         outage.works();
-        backoff.reset();
         let hub = self.hub(&row, &server);
-        let outcome = self.stream(control, connection, &row, Arc::clone(&hub), shortfall, stop).await;
+        let began = Instant::now();
+        let ended = self.stream(control, connection, &row, Arc::clone(&hub), shortfall, stop).await;
         hub.close();
         self.remember(&row, &server, &hub);
-        outcome
+        // A stream that breaks as soon as it has begun would otherwise be begun again without end and without a pause.
+        if began.elapsed() >= self.settings.postgres.reconnect_wait_max() {
+            backoff.reset();
+        }
+        ended
     }
 
     /// Where streams join. A gap that was accepted and not acknowledged by all comes first.

@@ -1,4 +1,10 @@
-//! What capture keeps and needs in PostgreSQL: its lock, its row, its slot, the publication, the labels' identities.
+//! PostgreSQL: how it is connected to, and what capture keeps and needs there: its lock, its row, its slot, the
+//! publication, the labels' identities.
+
+pub mod connection_string;
+pub mod server;
+pub mod tls;
+pub mod transport;
 
 pub mod control;
 pub mod labels;
@@ -6,4 +12,5 @@ pub mod row;
 pub mod slot;
 mod sql;
 
+pub use connection_string::ConnectionString;
 pub use control::{Control, ControlError};

@@ -3,7 +3,7 @@
 
 mod command;
 pub mod connection;
-pub mod frame;
+mod frame;
 mod login;
 pub mod reader;
 

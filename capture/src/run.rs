@@ -12,6 +12,7 @@ use twinroute_proto::capture::v1::capture_service_server::CaptureServiceServer;
 use crate::config::CaptureSettings;
 use crate::metrics::Metrics;
 use crate::pipeline::Pipeline;
+use crate::postgres::connection_string::{ConnectionString, UrlMistake};
 use crate::service::CaptureGrpc;
 use crate::state::StateTeller;
 
@@ -21,9 +22,9 @@ const LAST_CALLS: Duration = Duration::from_secs(2);
 /// Why capture could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// `postgres.url` is no connection string.
-    #[error("postgres.url is not a connection string")]
-    Url(#[source] tokio_postgres::Error),
+    /// `postgres.url` cannot be used.
+    #[error("postgres.url")]
+    Url(#[from] UrlMistake),
     /// The gRPC address cannot be listened on.
     #[error("cannot serve gRPC")]
     Listen(#[from] ListenError),
@@ -38,7 +39,7 @@ pub enum RunError {
 /// [`RunError`]; all that may work later is retried instead.
 pub async fn run(context: Context<CaptureSettings>) -> Result<(), RunError> {
     let Context { settings, health, registry, shutdown, drain, .. } = context;
-    let config: tokio_postgres::Config = settings.postgres.url.parse().map_err(RunError::Url)?;
+    let connection_string = Arc::new(ConnectionString::new(&settings.postgres)?);
     let metrics = Metrics::new(&mut registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     let (teller, state) = StateTeller::new(
         settings.source.subscription.clone(),
@@ -46,8 +47,13 @@ pub async fn run(context: Context<CaptureSettings>) -> Result<(), RunError> {
         metrics.clone(),
     );
 
-    let grpc =
-        CaptureGrpc::new(Arc::clone(&settings), config.clone(), state, metrics.clone(), shutdown.clone());
+    let grpc = CaptureGrpc::new(
+        Arc::clone(&settings),
+        Arc::clone(&connection_string),
+        state,
+        metrics.clone(),
+        shutdown.clone(),
+    );
     let server = GrpcServer::bind("grpc.listen", &settings.grpc).await?;
     let server = server.service(
         CaptureServiceServer::new(grpc)
@@ -58,7 +64,7 @@ pub async fn run(context: Context<CaptureSettings>) -> Result<(), RunError> {
     let serving = tokio::spawn(server.serve(health.clone(), streams_may_end.clone()));
 
     let part = drain.part("the subscription's last confirmation");
-    let pipeline = Pipeline::new(settings, config, teller, metrics);
+    let pipeline = Pipeline::new(settings, connection_string, teller, metrics);
     let liveness = health.liveness();
     let beat = async {
         loop {

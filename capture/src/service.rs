@@ -19,6 +19,7 @@ use twinroute_proto::capture::v1::capture_service_server::CaptureService;
 use self::session::Session;
 use crate::config::CaptureSettings;
 use crate::metrics::Metrics;
+use crate::postgres::ConnectionString;
 use crate::state::{Running, State};
 
 /// Serves consumers of one subscription.
@@ -36,12 +37,17 @@ impl CaptureGrpc {
     #[must_use]
     pub fn new(
         settings: Arc<CaptureSettings>,
-        config: tokio_postgres::Config,
+        connection_string: Arc<ConnectionString>,
         state: watch::Receiver<State>,
         metrics: Metrics,
         shutdown: CancellationToken,
     ) -> Self {
-        let status = status::StatusReader::new(Arc::clone(&settings), config, state.clone(), metrics.clone());
+        let status = status::StatusReader::new(
+            Arc::clone(&settings),
+            connection_string,
+            state.clone(),
+            metrics.clone(),
+        );
         Self { settings, state, metrics, status, shutdown }
     }
 

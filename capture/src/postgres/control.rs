@@ -5,15 +5,26 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, NoTls, Row};
+use tokio_postgres::{Client, Row};
+
+use super::connection_string::ConnectionString;
+use super::server::{self, NoServer, Server, Session};
+
+/// The server finds out within seconds that we are gone: by probes while nothing is under way, and by answers that
+/// stay unacknowledged.
+const NOTICE_LOSS: &str = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; \
+                           SET tcp_user_timeout = 11000";
 
 /// A statement that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// No connection, or it broke, or the server refused the statement.
+    /// No server can be used.
+    #[error("PostgreSQL cannot be reached")]
+    Unreachable(#[from] NoServer),
+    /// The connection broke, or the server refused the statement.
     #[error("PostgreSQL {what}")]
     Postgres {
-        /// What was done, as in "cannot be reached".
+        /// What was done, as in "refused: SELECT 1".
         what: String,
         /// Why it failed.
         #[source]
@@ -52,33 +63,32 @@ impl ControlError {
 pub struct Control {
     client: Client,
     driver: JoinHandle<()>,
+    server: Server,
     deadline: Duration,
 }
 
 impl Control {
-    /// Opens a session. The server notices within seconds when this host is gone, so that its locks become free.
+    /// Opens a session with the first server that fits. That server notices within seconds when this host is gone, so
+    /// that its locks become free.
     ///
     /// # Errors
-    /// [`ControlError`] when no host can be reached, or login fails.
+    /// [`ControlError`] when no server can be reached, or login fails.
     pub async fn open(
-        config: &tokio_postgres::Config,
+        connection_string: &ConnectionString,
         application_name: &str,
         deadline: Duration,
     ) -> Result<Self, ControlError> {
-        let mut config = config.clone();
-        config.application_name(application_name).connect_timeout(deadline);
-        let connected = tokio::time::timeout(deadline, config.connect(NoTls));
-        let silent = || ControlError::Silent { what: "connect".to_owned(), deadline };
-        let (client, connection) = connected
-            .await
-            .map_err(|_| silent())?
-            .map_err(|source| ControlError::Postgres { what: "cannot be reached".to_owned(), source })?;
-        let driver = tokio::spawn(async move { drop(connection.await) });
-        let control = Self { client, driver, deadline };
-        control
-            .run("SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3")
-            .await?;
+        let Session { client, driver, server } =
+            server::open(connection_string, application_name, deadline).await?;
+        let control = Self { client, driver, server, deadline };
+        control.run(NOTICE_LOSS).await?;
         Ok(control)
+    }
+
+    /// The server that it is a session with.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
     }
 
     /// Runs statements without parameters.

@@ -7,12 +7,13 @@ use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::message::backend::{ErrorFields, ErrorResponseBody, Message};
 use postgres_protocol::message::frontend;
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
-use tokio_postgres::config::Host;
 use twinroute_common::lsn::Lsn;
 
 use super::frame::{Frame, FrameError};
 use super::login::Login;
+use crate::postgres::connection_string::ConnectionString;
+use crate::postgres::server::Server;
+use crate::postgres::transport::{Transport, TransportError};
 
 /// What one read from the socket may take, in bytes.
 const READ_BYTES: usize = 256 << 10;
@@ -20,14 +21,14 @@ const READ_BYTES: usize = 256 << 10;
 /// A replication connection that failed. All of them are retried.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicationError {
-    /// No host could be reached.
-    #[error("no connection to PostgreSQL at {hosts}")]
+    /// There is no connection to the server that the control connection is on.
+    #[error("no replication connection to {server}")]
     Unreachable {
-        /// The hosts that were tried.
-        hosts: String,
-        /// The last error.
+        /// The server.
+        server: String,
+        /// Why.
         #[source]
-        source: std::io::Error,
+        source: TransportError,
     },
     /// The connection broke.
     #[error("the replication connection broke")]
@@ -44,6 +45,11 @@ pub enum ReplicationError {
     /// The server wants a password, and the configuration has none.
     #[error("PostgreSQL asks for a password; put one into postgres.url")]
     PasswordMissing,
+    /// The login would not be bound to a TLS session.
+    #[error(
+        "channel_binding of postgres.url is require, and the server does not offer SCRAM-SHA-256-PLUS over TLS"
+    )]
+    Unbound,
     /// The server reported an error.
     #[error("PostgreSQL says {severity}: {message} (SQLSTATE {code})")]
     Server {
@@ -90,31 +96,38 @@ impl ReplicationError {
 /// A connection in replication mode.
 #[derive(Debug)]
 pub struct Connection {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Transport,
     pub(super) buffer: BytesMut,
     pub(super) answer_deadline: Duration,
 }
 
 impl Connection {
-    /// Connects to the first host that answers, and logs in.
+    /// Connects to `server`, in the way in which it was chosen, and logs in.
     ///
     /// # Errors
-    /// [`ReplicationError`], the last one when there are several hosts.
+    /// [`ReplicationError`].
     pub async fn open(
-        config: &tokio_postgres::Config,
+        connection_string: &ConnectionString,
+        server: &Server,
         application_name: &str,
         answer_deadline: Duration,
     ) -> Result<Self, ReplicationError> {
-        let stream = connect(config, answer_deadline).await?;
-        stream.set_nodelay(true)?;
+        let Server { host, address, .. } = server;
+        let stream =
+            Transport::open(connection_string, host, *address, server.negotiation(), answer_deadline).await;
+        let stream =
+            stream.map_err(|source| ReplicationError::Unreachable { server: server.to_string(), source })?;
         let buffer = BytesMut::with_capacity(READ_BYTES);
         let mut connection = Self { stream, buffer, answer_deadline };
-        let user = config.get_user().unwrap_or("postgres");
+        let session = &connection_string.session;
+        let user = session.get_user().unwrap_or_default();
         let login = Login {
             user,
-            password: config.get_password(),
-            database: config.get_dbname().unwrap_or(user),
+            password: session.get_password(),
+            database: session.get_dbname().unwrap_or(user),
+            options: session.get_options().unwrap_or_default(),
             application_name,
+            channel_binding: session.get_channel_binding(),
         };
         login.run(&mut connection).await?;
         Ok(connection)
@@ -137,8 +150,7 @@ impl Connection {
                 return self.skip_copy_both_response().await;
             }
             if self.buffer.is_empty() {
-                let filled = tokio::time::timeout(self.answer_deadline, self.fill());
-                filled.await.map_err(|_| ReplicationError::Silent { deadline: self.answer_deadline })??;
+                self.fill_in_time().await?;
                 continue;
             }
             match self.message().await? {
@@ -157,8 +169,15 @@ impl Connection {
                 let _response = self.buffer.split_to(total);
                 return Ok(());
             }
-            self.fill().await?;
+            self.fill_in_time().await?;
         }
+    }
+
+    /// The same as [`Self::fill`], for an answer that must come.
+    pub(super) async fn fill_in_time(&mut self) -> Result<(), ReplicationError> {
+        let deadline = self.answer_deadline;
+        let filled = tokio::time::timeout(deadline, self.fill());
+        filled.await.map_err(|_| ReplicationError::Silent { deadline })?
     }
 
     /// Waits for bytes and takes in what is there. Nothing is lost when it is cancelled.
@@ -232,21 +251,4 @@ impl Connection {
 
 fn server_error(body: &ErrorResponseBody) -> ReplicationError {
     ReplicationError::server(&mut body.fields())
-}
-
-async fn connect(config: &tokio_postgres::Config, deadline: Duration) -> Result<TcpStream, ReplicationError> {
-    let mut last = std::io::Error::other("postgres.url names no host");
-    let mut tried = Vec::new();
-    for (index, host) in config.get_hosts().iter().enumerate() {
-        let Host::Tcp(host) = host else { continue };
-        let ports = config.get_ports();
-        let port = ports.get(index).or(ports.first()).copied().unwrap_or(5432);
-        tried.push(format!("{host}:{port}"));
-        match tokio::time::timeout(deadline, TcpStream::connect((host.as_str(), port))).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => last = error,
-            Err(_) => last = std::io::ErrorKind::TimedOut.into(),
-        }
-    }
-    Err(ReplicationError::Unreachable { hosts: tried.join(", "), source: last })
 }

@@ -11,6 +11,7 @@ use crate::config::CaptureSettings;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::postgres::Control;
+use crate::postgres::connection_string::ConnectionString;
 use crate::postgres::slot::{self, SlotView};
 use crate::state::{Running, State};
 use crate::subscription::PartitionView;
@@ -23,7 +24,7 @@ const BLOCKERS_MAX: usize = 16;
 #[derive(Clone, Debug)]
 pub(super) struct StatusReader {
     settings: Arc<CaptureSettings>,
-    config: tokio_postgres::Config,
+    config: Arc<ConnectionString>,
     state: watch::Receiver<State>,
     metrics: Metrics,
 }
@@ -31,7 +32,7 @@ pub(super) struct StatusReader {
 impl StatusReader {
     pub(super) fn new(
         settings: Arc<CaptureSettings>,
-        config: tokio_postgres::Config,
+        config: Arc<ConnectionString>,
         state: watch::Receiver<State>,
         metrics: Metrics,
     ) -> Self {

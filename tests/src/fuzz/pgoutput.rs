@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use twinroute_capture::decode::{Decoded, Decoder};
-use twinroute_capture::replication::frame::Frame;
+use twinroute_capture::replication::Frame;
 use twinroute_common::event::Item;
 
 /// Small, so that documents above it occur.

@@ -32,6 +32,11 @@ mod outage;
 mod rebalance;
 mod stopping;
 
+mod authority;
+mod secured;
+mod hosts;
+mod tls;
+
 mod configuration;
 mod filters;
 mod frames;
