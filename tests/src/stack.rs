@@ -171,12 +171,14 @@ impl Stack {
         Ok(())
     }
 
-    /// Asks the services to drain, workers first, and waits for their end.
+    /// Asks the services to drain and waits for their end. Capture first: it has the workers settle all that it has read,
+    /// to the end of a transaction. Workers that leave first would leave it with parts of one, to be sent again.
     ///
     /// # Errors
     /// When one does not end in time, or not with 0.
     pub async fn drain(&mut self) -> Result<()> {
-        let services = self.workers.iter_mut().chain([&mut self.capture, &mut self.routes_api]);
+        let services =
+            std::iter::once(&mut self.capture).chain(&mut self.workers).chain([&mut self.routes_api]);
         for service in services {
             let ended = service.terminate().await?;
             anyhow::ensure!(ended.success(), "{} ended with {ended}", service.log().display());

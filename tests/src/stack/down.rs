@@ -7,10 +7,10 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::{stack::Steps, wait};
 
-/// In the order in which they are stopped.
+/// In the order in which they are stopped; capture has the workers settle what it has read, so it comes before them.
 const PROCESSES: [&str; 8] = [
-    "DELIVERY_PIDS",
     "CAPTURE_PID",
+    "DELIVERY_PIDS",
     "ROUTES_PID",
     "KUSTO_PID",
     "AZURITE_PID",

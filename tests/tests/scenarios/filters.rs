@@ -102,7 +102,7 @@ fn a_filter_is_checked_and_a_route_tried_before_it_is_stored() -> Result<()> {
             new: document(new),
         };
         let mut route = alarms(CROSSING);
-        route.endpoint_name = "kafka-events".to_owned();
+        route.endpoint_name = "kafka".to_owned();
         let request = TestEventRouteRequest {
             event_route: Some(route),
             changes: vec![change("24.5", "26"), change("26", "24.5")],
