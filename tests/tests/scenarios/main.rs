@@ -38,6 +38,7 @@ mod hosts;
 mod tls;
 
 mod configuration;
+mod consumers;
 mod filters;
 mod frames;
 mod idle;
