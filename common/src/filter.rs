@@ -58,12 +58,6 @@ impl Filter {
         parser::parse(text)
     }
 
-    /// The text as it was given.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
     /// What is accepted, and probably not what was meant; in the order of the text.
     #[must_use]
     pub fn warnings(&self) -> &[Diagnostic] {
