@@ -16,6 +16,11 @@ mod source;
 mod alone;
 mod decision;
 
+mod ordeal;
+mod recorder;
+mod slot_watch;
+mod writer;
+
 mod labels;
 mod models;
 mod relationships;
@@ -23,6 +28,7 @@ mod transactions;
 mod twins;
 
 mod blocked;
+mod capture_kills;
 mod forgotten;
 mod gaps;
 mod group;
@@ -30,6 +36,7 @@ mod kills;
 mod lost_slot;
 mod outage;
 mod rebalance;
+mod server_faults;
 mod stopping;
 
 mod authority;
