@@ -141,6 +141,8 @@ pub struct StreamSettings {
     pub lease_ms: u64,
     /// How long a consumer has to give partitions back, in milliseconds.
     pub revoke_deadline_ms: u64,
+    /// A consumer that acknowledges nothing for this long, while others do, loses its stream, in milliseconds.
+    pub unacked_age_max_ms: u64,
     /// How often every consumer is told how far the stream is, in milliseconds.
     pub progress_interval_ms: u64,
     /// How often what is acknowledged is stored and confirmed to PostgreSQL, in milliseconds.
@@ -171,6 +173,7 @@ impl Default for StreamSettings {
             partition_count: 64,
             lease_ms: 15_000,
             revoke_deadline_ms: 10_000,
+            unacked_age_max_ms: 600_000,
             progress_interval_ms: 1_000,
             confirm_interval_ms: 1_000,
             idle_confirm_interval_ms: 10_000,
@@ -191,6 +194,12 @@ impl StreamSettings {
     #[must_use]
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_ms)
+    }
+
+    /// `unacked_age_max_ms`.
+    #[must_use]
+    pub fn unacked_age_max(&self) -> Duration {
+        Duration::from_millis(self.unacked_age_max_ms)
     }
 }
 
@@ -226,6 +235,7 @@ impl Settings for CaptureSettings {
             check::range("stream.partition_count", &stream.partition_count, &(1..=4_096)),
             check::range("stream.lease_ms", &stream.lease_ms, &(500..=hour_ms)),
             check::range("stream.revoke_deadline_ms", &stream.revoke_deadline_ms, &(100..=hour_ms)),
+            check::range("stream.unacked_age_max_ms", &stream.unacked_age_max_ms, &(100..=24 * hour_ms)),
             check::range("stream.progress_interval_ms", &stream.progress_interval_ms, &(10..=hour_ms)),
             check::range("stream.confirm_interval_ms", &stream.confirm_interval_ms, &(10..=60_000)),
             check::range(

@@ -195,6 +195,7 @@ impl Pipeline {
             unacked_bytes_max: stream.unacked_bytes_max,
             unconfirmed_wal_bytes_max: stream.unconfirmed_wal_bytes_max,
             revoke_deadline: Duration::from_millis(stream.revoke_deadline_ms),
+            unacked_age_max: stream.unacked_age_max(),
         };
         let mut subscription = Subscription::new(bounds, row.generation, row.confirmed, row.consumer_version);
         subscription.keep_group_token(row.group_token.clone());

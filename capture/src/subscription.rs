@@ -8,6 +8,7 @@ mod consumer;
 mod frame;
 mod leases;
 mod log;
+mod stuck;
 mod view;
 
 use std::collections::BTreeMap;
@@ -112,13 +113,11 @@ impl Subscription {
     /// A consumer opens a stream. One with the same id is told to go away.
     pub fn join(&mut self, consumer_id: &str, now: Instant) -> ConsumerKey {
         let replaced = self.consumers.iter().find(|(_, consumer)| consumer.consumer_id == consumer_id);
-        if let Some(key) = replaced.map(|(&key, _)| key) {
-            self.leave(key, now);
-        }
+        let replaced = replaced.map(|(&key, _)| key).inspect(|key| drop(self.consumers.remove(key)));
         self.next_consumer += 1;
         let key = ConsumerKey(self.next_consumer);
         self.consumers.insert(key, Consumer::new(consumer_id.to_owned()));
-        let rebalance = self.leases.join(key, now);
+        let rebalance = self.leases.join(key, replaced, now);
         self.apply(rebalance);
         key
     }
@@ -154,7 +153,32 @@ impl Subscription {
         acks: impl Iterator<Item = (u32, Epoch, u64)>,
         now: Instant,
     ) -> Result<(), ProtocolError> {
-        let mut fenced = Vec::new();
+        let (mut fenced, before) = (Vec::new(), self.unacked.events);
+        let result = self.settle(key, acks, &mut fenced);
+        // Also when the last of them broke the protocol: those before it stand.
+        self.transactions.advance();
+        let settled = before - self.unacked.events;
+        if settled > 0 {
+            let unacked_age_max = self.bounds.unacked_age_max;
+            let others = self.consumers.iter_mut().filter(|(other, _)| **other != key);
+            others.for_each(|(_, other)| other.note_ack_of_another(now, unacked_age_max));
+        }
+        if let Some(consumer) = self.consumers.get_mut(&key) {
+            if settled > 0 {
+                consumer.settle(settled);
+            }
+            consumer.last_ack = Some(now);
+            consumer.tell_fenced(fenced);
+        }
+        result
+    }
+
+    fn settle(
+        &mut self,
+        key: ConsumerKey,
+        acks: impl Iterator<Item = (u32, Epoch, u64)>,
+        fenced: &mut Vec<(u32, Epoch)>,
+    ) -> Result<(), ProtocolError> {
         for (partition, epoch, batch) in acks {
             let partition_count = self.bounds.partition_count;
             let Some(log) = self.partitions.get_mut(partition as usize) else {
@@ -174,11 +198,6 @@ impl Subscription {
                 self.unacked.events -= 1;
                 self.unacked.bytes -= entry.cost_bytes;
             }
-        }
-        self.transactions.advance();
-        if let Some(consumer) = self.consumers.get_mut(&key) {
-            consumer.last_ack = Some(now);
-            consumer.tell_fenced(fenced);
         }
         Ok(())
     }
@@ -237,6 +256,15 @@ impl Subscription {
         self.apply(rebalance);
     }
 
+    /// A consumer has acknowledged nothing of what it has in hand for [`Bounds::unacked_age_max`], while others
+    /// acknowledged and could take its partitions. Its stream is to be closed.
+    #[must_use]
+    pub fn is_stuck(&self, key: ConsumerKey) -> bool {
+        let consumer = self.consumers.get(&key);
+        let unacked_age_max = self.bounds.unacked_age_max;
+        consumer.is_some_and(|one| one.is_stuck(unacked_age_max)) && self.leases.has_another(key)
+    }
+
     /// Tells a consumer how far the stream is.
     pub fn progress(&mut self, key: ConsumerKey) {
         let of = |partition: u32| {
@@ -254,9 +282,11 @@ impl Subscription {
     }
 
     fn apply(&mut self, rebalance: Rebalance) {
-        for partition in rebalance.freed {
-            if let Some(log) = self.partitions.get_mut(partition as usize) {
-                log.rewind();
+        for (partition, holder) in rebalance.freed {
+            let Some(log) = self.partitions.get_mut(partition as usize) else { continue };
+            let in_hand = log.rewind() as u64;
+            if let Some(consumer) = self.consumers.get_mut(&holder) {
+                consumer.lose(partition, in_hand);
             }
         }
         for (key, assignment) in rebalance.assignments {
@@ -306,6 +336,7 @@ impl Subscription {
             if let Some(last) = items.last() {
                 self.sent = self.sent.max(Some(last.position()));
                 let batch = log.end_batch(items.len());
+                consumer.take_in_hand(items.len() as u64);
                 frame.push(OutBatch { partition, epoch, batch, items });
             } else if log.has_unsent() {
                 break;

@@ -106,13 +106,7 @@ impl Joined {
                     drop(frames.try_send(Ok(go_away.into())));
                 }
                 // Rare, and must not be held up by a busy stream.
-                _ = progress.tick() => {
-                    hub.with(|subscription| {
-                        subscription.tick(Instant::now());
-                        subscription.progress(self.key);
-                    });
-                    hub.wake_consumers();
-                }
+                _ = progress.tick() => self.look_at_clock()?,
                 // Everything that has arrived is read before the lease is judged.
                 frame = self.session.incoming.message() => match frame {
                     Ok(Some(frame)) => {
@@ -147,6 +141,24 @@ impl Joined {
                 }
             }
         }
+    }
+
+    /// Takes back what was not released in time, and tells the consumer how far the stream is, unless it is stuck.
+    fn look_at_clock(&self) -> Result<(), Status> {
+        let Session { running, settings, .. } = &self.session;
+        let is_stuck = running.hub.with(|subscription| {
+            subscription.tick(Instant::now());
+            subscription.progress(self.key);
+            subscription.is_stuck(self.key)
+        });
+        running.hub.wake_consumers();
+        if is_stuck {
+            return Err(Status::aborted(format!(
+                "nothing was acknowledged for {:?}, which is stream.unacked_age_max_ms, while others acknowledged",
+                settings.stream.unacked_age_max()
+            )));
+        }
+        Ok(())
     }
 
     fn encode(&self, frame: OutFrame) -> proto::SubscribeResponse {

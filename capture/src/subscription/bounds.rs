@@ -19,6 +19,8 @@ pub struct Bounds {
     pub unconfirmed_wal_bytes_max: u64,
     /// How long a consumer has to give partitions back.
     pub revoke_deadline: Duration,
+    /// How long a consumer may acknowledge nothing of what it has, while others acknowledge.
+    pub unacked_age_max: Duration,
 }
 
 /// A consumer broke the protocol. Its stream is closed with INVALID_ARGUMENT and this reason.

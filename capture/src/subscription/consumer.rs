@@ -1,11 +1,12 @@
 //! One consumer's stream, as the subscription sees it: its credit, and what waits to be told or sent.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use twinroute_common::partition::Epoch;
 
 use super::frame::OutFrame;
+use super::stuck::OthersAcks;
 
 /// Largest number of entries of a queued Fenced frame; more only repeat what it says.
 const FENCED_MAX: usize = 4096;
@@ -20,6 +21,9 @@ pub(super) struct Consumer {
     /// Partitions with unsent items, in the order in which they are served.
     pub(super) ready: VecDeque<u32>,
     pub(super) last_ack: Option<Instant>,
+    /// Number of items that it was sent under its leases and has not acknowledged.
+    in_hand: u64,
+    others_acks: OthersAcks,
 }
 
 /// What a consumer lets capture send.
@@ -38,7 +42,41 @@ impl Consumer {
             control: VecDeque::new(),
             ready: VecDeque::new(),
             last_ack: None,
+            in_hand: 0,
+            others_acks: OthersAcks::default(),
         }
+    }
+
+    /// Items were sent to it.
+    pub(super) fn take_in_hand(&mut self, items: u64) {
+        if self.in_hand == 0 {
+            self.others_acks = OthersAcks::default();
+        }
+        self.in_hand += items;
+    }
+
+    /// It has acknowledged items.
+    pub(super) fn settle(&mut self, items: u64) {
+        self.in_hand -= items;
+        self.others_acks = OthersAcks::default();
+    }
+
+    /// Its lease of a partition is over, and with it the items in hand.
+    pub(super) fn lose(&mut self, partition: u32, items: u64) {
+        self.in_hand -= items;
+        self.ready.retain(|&ready| ready != partition);
+    }
+
+    /// Another consumer has acknowledged items.
+    pub(super) fn note_ack_of_another(&mut self, now: Instant, unacked_age_max: Duration) {
+        if self.in_hand > 0 {
+            self.others_acks.note(now, unacked_age_max);
+        }
+    }
+
+    /// It acknowledges nothing, and others do.
+    pub(super) fn is_stuck(&self, unacked_age_max: Duration) -> bool {
+        self.in_hand > 0 && self.others_acks.lasted() >= unacked_age_max
     }
 
     /// Queues a frame. A later heartbeat's answer or progress takes the place of one that was not sent yet, so that a

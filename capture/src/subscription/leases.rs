@@ -47,10 +47,10 @@ pub struct Assignment {
     pub deadline: Duration,
 }
 
-/// What changed: partitions without holder to rewind, and what consumers are to be told.
+/// What changed: partitions that were taken from their holders, and what consumers are to be told.
 #[derive(Debug, Default)]
 pub(super) struct Rebalance {
-    pub(super) freed: Vec<u32>,
+    pub(super) freed: Vec<(u32, ConsumerKey)>,
     pub(super) assignments: Vec<(ConsumerKey, Assignment)>,
 }
 
@@ -85,15 +85,31 @@ impl Leases {
             .map(|(partition, _)| partition)
     }
 
-    pub(super) fn join(&mut self, consumer: ConsumerKey, now: Instant) -> Rebalance {
+    /// A consumer comes, perhaps in the place of one that is gone, whose partitions then go to it and nowhere else.
+    pub(super) fn join(
+        &mut self,
+        consumer: ConsumerKey,
+        replaced: Option<ConsumerKey>,
+        now: Instant,
+    ) -> Rebalance {
+        let freed = replaced.map_or_else(Vec::new, |replaced| self.remove(replaced));
         self.members.insert(consumer, Member::default());
-        self.balance(Vec::new(), now)
+        self.balance(freed, now)
     }
 
     pub(super) fn leave(&mut self, consumer: ConsumerKey, now: Instant) -> Rebalance {
-        self.members.remove(&consumer);
-        let freed = self.free(|lease| lease.holder == Some(consumer));
+        let freed = self.remove(consumer);
         self.balance(freed, now)
+    }
+
+    fn remove(&mut self, consumer: ConsumerKey) -> Vec<(u32, ConsumerKey)> {
+        self.members.remove(&consumer);
+        self.free(|lease| lease.holder == Some(consumer))
+    }
+
+    /// Somebody else could hold what a consumer holds.
+    pub(super) fn has_another(&self, consumer: ConsumerKey) -> bool {
+        self.members.iter().any(|(&key, member)| key != consumer && !member.draining)
     }
 
     /// The consumer wants to give everything back.
@@ -139,19 +155,18 @@ impl Leases {
         (0_u32..).zip(&self.partitions)
     }
 
-    fn free(&mut self, ends: impl Fn(&Lease) -> bool) -> Vec<u32> {
+    fn free(&mut self, ends: impl Fn(&Lease) -> bool) -> Vec<(u32, ConsumerKey)> {
         let ended = (0_u32..).zip(&mut self.partitions).filter(|(_, lease)| ends(lease));
         ended
-            .map(|(partition, lease)| {
-                lease.holder = None;
+            .filter_map(|(partition, lease)| {
                 lease.revoking = false;
-                partition
+                lease.holder.take().map(|holder| (partition, holder))
             })
             .collect()
     }
 
     /// Grants what is free and revokes what somebody has too much of.
-    fn balance(&mut self, freed: Vec<u32>, now: Instant) -> Rebalance {
+    fn balance(&mut self, freed: Vec<(u32, ConsumerKey)>, now: Instant) -> Rebalance {
         let targets = self.targets();
         let granted = self.grant(&targets);
         let revoked = self.revoke(&targets);

@@ -22,7 +22,7 @@ fn told(rebalance: &Rebalance, key: ConsumerKey) -> Option<&Assignment> {
 #[test]
 fn the_first_consumer_gets_everything() {
     let (mut leases, now) = leases();
-    let rebalance = leases.join(A, now);
+    let rebalance = leases.join(A, None, now);
     assert_eq!(told(&rebalance, A).map(|assignment| assignment.granted.len()), Some(8));
     assert_eq!(counts(&leases), [8, 0, 0]);
 }
@@ -31,10 +31,10 @@ fn the_first_consumer_gets_everything() {
 fn a_partition_moves_only_after_it_was_released() {
     // given one consumer that holds everything
     let (mut leases, now) = leases();
-    leases.join(A, now);
+    leases.join(A, None, now);
 
     // when another joins, then half is revoked, and nothing granted yet
-    let rebalance = leases.join(B, now);
+    let rebalance = leases.join(B, None, now);
     assert_eq!(told(&rebalance, A).map(|assignment| assignment.revoked.len()), Some(4));
     assert_eq!(told(&rebalance, B), None);
     assert_eq!(counts(&leases), [4, 0, 0]);
@@ -51,8 +51,8 @@ fn a_partition_moves_only_after_it_was_released() {
 #[test]
 fn a_partition_that_is_not_released_moves_at_the_deadline() {
     let (mut leases, now) = leases();
-    leases.join(A, now);
-    leases.join(B, now);
+    leases.join(A, None, now);
+    leases.join(B, None, now);
     let early = leases.expire(now + DEADLINE / 2);
     assert!(early.freed.is_empty());
     let late = leases.expire(now + DEADLINE);
@@ -64,8 +64,8 @@ fn a_partition_that_is_not_released_moves_at_the_deadline() {
 #[test]
 fn what_a_lost_consumer_held_is_shared_and_nothing_else_moves() {
     let (mut leases, now) = leases();
-    leases.join(A, now);
-    leases.join(B, now);
+    leases.join(A, None, now);
+    leases.join(B, None, now);
     leases.released(A, 2, now);
     let before: Vec<u32> = leases.kept_by(B).collect();
 
@@ -79,7 +79,7 @@ fn what_a_lost_consumer_held_is_shared_and_nothing_else_moves() {
 #[test]
 fn a_draining_consumer_gives_everything_back_and_gets_nothing() {
     let (mut leases, now) = leases();
-    leases.join(A, now);
+    leases.join(A, None, now);
     let rebalance = leases.drain(A, now);
     assert_eq!(told(&rebalance, A).map(|assignment| assignment.revoked.len()), Some(8));
     let rebalance = leases.released(A, 2, now).unwrap_or_default();
@@ -90,9 +90,9 @@ fn a_draining_consumer_gives_everything_back_and_gets_nothing() {
 #[test]
 fn a_revoke_is_answered_before_the_next_one_is_sent() {
     let (mut leases, now) = leases();
-    leases.join(A, now);
-    leases.join(B, now);
-    let rebalance = leases.join(C, now);
+    leases.join(A, None, now);
+    leases.join(B, None, now);
+    let rebalance = leases.join(C, None, now);
     assert_eq!(told(&rebalance, A), None);
     let rebalance = leases.released(A, 2, now).unwrap_or_default();
     assert_eq!(told(&rebalance, A).map(|assignment| assignment.revoked.len()), Some(1));

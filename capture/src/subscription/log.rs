@@ -85,12 +85,13 @@ impl PartitionLog {
         Ok(self.items.drain(..items))
     }
 
-    /// The lease is over: what was sent and not acknowledged will be sent again, to the next holder.
-    pub(super) fn rewind(&mut self) {
-        self.sent = 0;
+    /// The lease is over: what was sent and not acknowledged will be sent again, to the next holder. Gives its number.
+    pub(super) fn rewind(&mut self) -> usize {
+        let in_hand = std::mem::take(&mut self.sent);
         self.batches.clear();
         self.last_sent = 0;
         self.complete_through = self.settled;
+        in_hand
     }
 
     pub(super) fn unacked(&self) -> usize {

@@ -1,6 +1,7 @@
 //! Tests of the subscription: what is sent to whom, and what may be confirmed.
 
 mod laws;
+mod model;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ const BOUNDS: Bounds = Bounds {
     unacked_bytes_max: 1_000_000,
     unconfirmed_wal_bytes_max: 1_000,
     revoke_deadline: Duration::from_secs(10),
+    unacked_age_max: Duration::from_secs(60),
 };
 
 fn subscription() -> (Subscription, Instant) {
@@ -189,4 +191,74 @@ fn a_second_stream_with_the_same_name_takes_over() {
     assert!(!subscription.has(first));
     assert!(subscription.partitions().iter().all(|view| view.holder.is_some()));
     assert!(matches!(subscription.next_frame(second), Some(OutFrame::Assignment { .. })));
+}
+
+#[test]
+fn acks_before_one_that_breaks_the_protocol_are_confirmed() {
+    let (mut subscription, now) = subscription();
+    subscription.push(vec![event("a", 10)], now);
+    subscription.commit(Lsn(11), now);
+    let consumer = subscription.join("one", now);
+    subscription.credit(consumer, 1_000, 1_000_000);
+    let sent = batches(&mut subscription, consumer);
+    let (partition, epoch) = (sent[0].partition, sent[0].epoch);
+    let broken = subscription.ack(consumer, [(partition, epoch, 1), (partition, epoch, 9)].into_iter(), now);
+    assert!(broken.is_err());
+    assert_eq!(subscription.confirmed(), Lsn(11));
+}
+
+#[test]
+fn a_stream_that_takes_another_ones_place_gets_its_partitions_and_nothing_else_moves() {
+    // given two consumers that share the partitions
+    let (mut subscription, now) = subscription();
+    let first = subscription.join("one", now);
+    let other = subscription.join("other", now);
+    assert_eq!(subscription.released(first, 2, now), Ok(()));
+    let held = |subscription: &Subscription| {
+        subscription.partitions().into_iter().map(|view| view.holder.map(|(id, _)| id)).collect::<Vec<_>>()
+    };
+    let before = held(&subscription);
+    while subscription.next_frame(other).is_some() {}
+
+    // when one of them connects again before its former stream is given up
+    subscription.join("one", now);
+
+    // then it has what it had, and the other one hears nothing of it
+    assert_eq!(held(&subscription), before);
+    assert!(subscription.next_frame(other).is_none());
+}
+
+#[test]
+fn a_consumer_that_acknowledges_nothing_while_others_do_is_stuck_and_one_that_is_alone_is_not() {
+    // given two consumers with events in hand
+    let (mut subscription, now) = subscription();
+    let stuck = subscription.join("stuck", now);
+    let works = subscription.join("works", now);
+    assert_eq!(subscription.released(stuck, 2, now), Ok(()));
+    for consumer in [stuck, works] {
+        subscription.credit(consumer, 1_000, 1_000_000);
+    }
+    let mut now = now;
+    let mut work = |subscription: &mut Subscription, seconds: u64| {
+        for _ in 0..seconds {
+            now += Duration::from_secs(1);
+            let items = (0..8).map(|twin| event(&format!("twin-{twin}"), twin + 1)).collect();
+            subscription.push(items, now);
+            let sent = batches(subscription, works);
+            assert!(!sent.is_empty());
+            ack(subscription, works, &sent, now);
+        }
+    };
+    work(&mut subscription, 1);
+    assert!(!batches(&mut subscription, stuck).is_empty());
+
+    // when only one acknowledges, from its first ack on for as long as that is borne
+    work(&mut subscription, 60);
+    assert!(!subscription.is_stuck(stuck));
+    work(&mut subscription, 1);
+
+    // then the other one is stuck, unless nobody could take its partitions
+    assert!(subscription.is_stuck(stuck) && !subscription.is_stuck(works));
+    subscription.leave(works, now);
+    assert!(!subscription.is_stuck(stuck));
 }
