@@ -5,6 +5,8 @@
 //! written to PostgreSQL, what arrives at the sinks, and the verdict.
 
 pub mod checkout;
+pub mod soak;
+pub mod usage;
 pub mod wait;
 
 pub mod ports;
