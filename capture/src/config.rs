@@ -1,5 +1,7 @@
 //! Capture's configuration. Every limit has its unit in its name and its reason beside it.
 
+mod memory;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,7 @@ use twinroute_common::config::{
 };
 use twinroute_common::grpc::ServerSettings;
 
+pub use self::memory::MemorySettings;
 use crate::postgres::ConnectionString;
 
 /// All settings of capture.
@@ -20,6 +23,8 @@ pub struct CaptureSettings {
     pub source: SourceSettings,
     /// Section `stream`.
     pub stream: StreamSettings,
+    /// Section `memory`.
+    pub memory: MemorySettings,
     /// Section `grpc`.
     pub grpc: ServerSettings,
     /// Section `http`.
@@ -38,6 +43,7 @@ impl Default for CaptureSettings {
             postgres: PostgresSettings::default(),
             source: SourceSettings::default(),
             stream: StreamSettings::default(),
+            memory: MemorySettings::default(),
             grpc: ServerSettings::on_port(50051),
             http: HttpSettings::on_port(9091),
             log: LogSettings::default(),
@@ -182,7 +188,7 @@ impl Default for StreamSettings {
             frames_queued_max: 4,
             event_bytes_max: 16 << 20,
             unacked_events_max: 100_000,
-            unacked_bytes_max: 64 << 20,
+            unacked_bytes_max: 48 << 20,
             unconfirmed_wal_bytes_max: 1 << 30,
             consumers_max: 256,
         }
@@ -251,6 +257,7 @@ impl Settings for CaptureSettings {
             check::non_zero("stream.unacked_bytes_max", &stream.unacked_bytes_max),
             check::non_zero("stream.unconfirmed_wal_bytes_max", &stream.unconfirmed_wal_bytes_max),
             check::range("stream.consumers_max", &stream.consumers_max, &(1..=10_000)),
+            self.memory.problem(stream),
         ]
         .into_iter()
         .flatten()

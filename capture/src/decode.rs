@@ -5,8 +5,10 @@
 mod agtype;
 pub mod document;
 mod json_string;
+mod large;
 pub mod pgoutput;
 mod poison;
+pub mod row;
 pub mod table;
 pub mod window;
 
@@ -14,19 +16,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
-use twinroute_common::event::{Discontinuity, Item, PoisonEvent};
+use twinroute_common::event::{Discontinuity, Item};
 use twinroute_common::lsn::Lsn;
 use twinroute_common::position::Position;
 
 pub use self::agtype::Unreadable;
-use self::document::{Document, Mark};
-use self::pgoutput::{Begin, Change, FormatError, Message, Relation, Value};
+use self::document::Document;
+use self::large::LargeMessage;
+use self::pgoutput::{Begin, FormatError, Message, Relation};
 use self::poison::Poison;
+use self::row::{Change, Text, Value};
 use self::table::{DocumentColumns, Table};
 use self::window::{Before, RowChange, Window};
 
-/// What a poison event keeps of a row, in bytes: enough to see what it was, small enough to be handed on.
-const RAW_PREFIX_BYTES: usize = 64 << 10;
+/// Largest message that is taken whole, in bytes. A larger one comes in pieces, so that what is received need not be held
+/// before it is known what of it is wanted; far above any usual row, which is so never copied.
+pub const WHOLE_BYTES_MAX: usize = 1 << 20;
 
 /// A stream that cannot be decoded on.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +76,7 @@ pub struct Decoder {
     types: HashMap<u32, String>,
     tables: HashMap<u32, Arc<Table>>,
     transaction: Option<Transaction>,
+    large: Option<LargeMessage>,
     rows_skipped: u64,
 }
 
@@ -93,6 +99,7 @@ impl Decoder {
             types: HashMap::new(),
             tables: HashMap::new(),
             transaction: None,
+            large: None,
             rows_skipped: 0,
         }
     }
@@ -114,7 +121,30 @@ impl Decoder {
     /// # Errors
     /// [`DecodeError`] when the stream is not what protocol version 1 allows; it cannot be read on.
     pub fn message(&mut self, start: Lsn, payload: Bytes) -> Result<Decoded, DecodeError> {
-        match Message::decode(payload)? {
+        self.take(start, Message::decode(payload)?)
+    }
+
+    /// A message of so many bytes, too large to be taken whole, begins at `start`; it comes in pieces.
+    pub fn large_message(&mut self, start: Lsn, bytes: usize) {
+        self.large = Some(LargeMessage::new(start, bytes, self.event_bytes_max));
+    }
+
+    /// Takes the next piece of that message. It leads to something when it is the last one.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the stream cannot be read on.
+    pub fn piece(&mut self, piece: Bytes) -> Result<Decoded, DecodeError> {
+        let mut large = self.large.take().ok_or(DecodeError::OutOfOrder { what: "a piece of no message" })?;
+        large.take(piece, |relation| self.tables.get(&relation)?.documents)?;
+        if large.is_whole() {
+            return self.take(large.start(), large.finish()?);
+        }
+        self.large = Some(large);
+        Ok(Decoded::Nothing)
+    }
+
+    fn take(&mut self, start: Lsn, message: Message) -> Result<Decoded, DecodeError> {
+        match message {
             Message::Begin(begin) => {
                 self.transaction = Some(Transaction::new(begin));
                 Ok(Decoded::Nothing)
@@ -154,7 +184,7 @@ impl Decoder {
                 let row = RowChange::new(relation, &table, columns, change, position);
                 if let Err(poison) = self.apply(&mut transaction.window, row, columns, change) {
                     let poison = poison.into_event(&table, columns, change, position, &transaction.begin);
-                    transaction.window.push_other(Item::Poison(self.cut(poison)));
+                    transaction.window.push_other(Item::Poison(poison));
                 }
             }
         }
@@ -204,22 +234,12 @@ impl Decoder {
         Ok(())
     }
 
-    fn read(&self, text: &Bytes, columns: DocumentColumns) -> Result<Document, Poison> {
-        if text.len() > self.event_bytes_max {
-            let (size, limit) = (text.len(), self.event_bytes_max);
-            let reason = format!("the document has {size} bytes, and event_bytes_max is {limit}");
-            return Err(Poison { raw: text.clone(), reason, twin_id: None });
+    fn read(&self, text: &Text, columns: DocumentColumns) -> Result<Document, Poison> {
+        if text.size_bytes > self.event_bytes_max {
+            return Err(Poison::too_large(text, self.event_bytes_max));
         }
-        Document::read(text, columns.notation).map_err(|unreadable| {
-            let twin_id = unreadable.marks.twin_id.as_ref().and_then(Mark::as_str).map(str::to_owned);
-            Poison { raw: text.clone(), reason: unreadable.to_string(), twin_id }
-        })
-    }
-
-    /// Keeps only a prefix of a row that is larger than an event may be.
-    fn cut(&self, mut poison: PoisonEvent) -> PoisonEvent {
-        poison.raw = Bytes::copy_from_slice(poison.raw.get(..RAW_PREFIX_BYTES).unwrap_or(&poison.raw));
-        poison
+        Document::read(&text.kept, columns.notation)
+            .map_err(|unreadable| Poison::unreadable(text, &unreadable))
     }
 
     fn truncate(&mut self, start: Lsn, relations: &[u32]) -> Result<Decoded, DecodeError> {

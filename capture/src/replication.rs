@@ -8,4 +8,4 @@ mod login;
 pub mod reader;
 
 pub use connection::{Connection, ReplicationError};
-pub use frame::{Frame, FrameError};
+pub use frame::{Frame, FrameError, Frames};

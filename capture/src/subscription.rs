@@ -363,7 +363,8 @@ impl Subscription {
         let held = self.unacked.events < self.bounds.unacked_events_max
             && self.unacked.bytes < self.bounds.unacked_bytes_max;
         let ahead = self.received.bytes_since(self.confirmed());
-        held && (in_transaction || ahead < self.bounds.unconfirmed_wal_bytes_max)
+        let has_room = ahead < self.bounds.unconfirmed_wal_bytes_max && self.transactions.has_room();
+        held && (in_transaction || has_room)
     }
 }
 

@@ -114,10 +114,10 @@ impl Item {
     }
 
     /// What the item takes from a consumer's credit and from the bounds of memory, in bytes: its documents, its texts,
-    /// and a fixed part for the rest.
+    /// and a fixed part for the rest: the item itself, its places in the log, and what the allocator adds.
     #[must_use]
     pub fn cost_bytes(&self) -> u64 {
-        const FIXED: usize = 128;
+        const FIXED: usize = 512;
         let texts = match self {
             Self::Event(event) => {
                 let documents =

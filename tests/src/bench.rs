@@ -6,7 +6,6 @@ mod capture;
 mod delivery;
 mod reference;
 mod report;
-mod usage;
 mod workload;
 
 use std::{path::Path, time::Duration};

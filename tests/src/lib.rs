@@ -6,6 +6,7 @@
 
 pub mod checkout;
 pub mod soak;
+pub mod usage;
 pub mod wait;
 
 pub mod ports;

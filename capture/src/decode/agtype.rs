@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::WHOLE_BYTES_MAX;
 use super::document::{Mark, Marks, Notation};
 use super::json_string::{self, StringError};
 
@@ -35,33 +36,15 @@ pub(super) struct Scan<'a> {
 
 /// Reads the whole text.
 pub(super) fn scan(text: &Bytes, notation: Notation) -> Result<Scan<'_>, Unreadable> {
-    let mut scanner = Scanner { text, at: 0, notation, marks: Marks::default(), edits: Vec::new() };
+    let mut scanner = Scanner { text, at: 0, notation, marks: Marks::default(), json: Vec::new(), copied: 0 };
     let outcome = match std::str::from_utf8(text) {
         Ok(_) => scanner.document(),
         Err(error) => Err(Fault { reason: "not UTF-8", offset: error.valid_up_to() }),
     };
     match outcome {
-        Ok(()) => Ok(Scan { json: apply(text, &scanner.edits), marks: scanner.marks }),
+        Ok(()) => Ok(Scan { json: scanner.json(), marks: scanner.marks }),
         Err(Fault { reason, offset }) => Err(Unreadable { reason, offset, marks: Box::new(scanner.marks) }),
     }
-}
-
-/// A stretch of the text to be replaced, so that it becomes JSON.
-type Edit = (Range<usize>, &'static str);
-
-fn apply<'a>(text: &'a [u8], edits: &[Edit]) -> Cow<'a, [u8]> {
-    if edits.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    let mut json = Vec::with_capacity(text.len() + 2 * edits.len());
-    let mut from = 0;
-    for (range, replacement) in edits {
-        json.extend_from_slice(text.get(from..range.start).unwrap_or_default());
-        json.extend_from_slice(replacement.as_bytes());
-        from = range.end;
-    }
-    json.extend_from_slice(text.get(from..).unwrap_or_default());
-    Cow::Owned(json)
 }
 
 struct Fault {
@@ -74,7 +57,9 @@ struct Scanner<'a> {
     at: usize,
     notation: Notation,
     marks: Marks,
-    edits: Vec<Edit>,
+    /// The JSON of the text in front of `copied`, once something had to be replaced.
+    json: Vec<u8>,
+    copied: usize,
 }
 
 /// The open containers, one bit each: set for an object.
@@ -101,7 +86,7 @@ impl Nesting {
     }
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
     fn document(&mut self) -> Result<(), Fault> {
         let mut nesting = Nesting::default();
         loop {
@@ -243,7 +228,7 @@ impl Scanner<'_> {
         self.at = start;
         let text = self.text.slice(range);
         Ok(match escaped.then(|| json_string::unescape(&text)).flatten() {
-            Some(unescaped) => Mark::Unescaped(unescaped),
+            Some(unescaped) => Mark::Owned(unescaped),
             None => Mark::Plain(text),
         })
     }
@@ -273,8 +258,7 @@ impl Scanner<'_> {
             [(&b"NaN"[..], "\"NaN\""), (b"Infinity", "\"Infinity\""), (b"-Infinity", "\"-Infinity\"")]
         {
             if self.notation == Notation::Agtype && self.rest().starts_with(word) {
-                self.edits.push((self.at..self.at + word.len(), replacement));
-                self.at += word.len();
+                self.replace(word.len(), replacement);
                 self.suffix(&[b"::numeric"]);
                 return Ok(());
             }
@@ -315,9 +299,34 @@ impl Scanner<'_> {
         }
         let found = suffixes.iter().find(|suffix| self.rest().starts_with(suffix));
         if let Some(suffix) = found {
-            self.edits.push((self.at..self.at + suffix.len(), ""));
-            self.at += suffix.len();
+            self.replace(suffix.len(), "");
         }
+    }
+
+    /// Passes over the next bytes, which become something else in JSON. The room is taken once: nearly all that is replaced
+    /// is a suffix, which is cut off.
+    fn replace(&mut self, length: usize, replacement: &str) {
+        if self.json.capacity() == 0 {
+            self.json.reserve_exact(self.text.len());
+        }
+        self.json.extend_from_slice(self.text.get(self.copied..self.at).unwrap_or_default());
+        self.json.extend_from_slice(replacement.as_bytes());
+        self.at += length;
+        self.copied = self.at;
+    }
+
+    /// The whole text as JSON.
+    fn json(&mut self) -> Cow<'a, [u8]> {
+        if self.copied == 0 {
+            return Cow::Borrowed(self.text);
+        }
+        self.json.extend_from_slice(self.text.get(self.copied..).unwrap_or_default());
+        let mut json = std::mem::take(&mut self.json);
+        // A document that is not copied again must not hold room that nobody counts.
+        if json.len() > WHOLE_BYTES_MAX {
+            json.shrink_to_fit();
+        }
+        Cow::Owned(json)
     }
 
     fn blanks(&mut self) {

@@ -46,8 +46,8 @@ pub struct Marks {
 pub enum Mark {
     /// A string without escapes: a slice of the row.
     Plain(Bytes),
-    /// A string that had escapes.
-    Unescaped(String),
+    /// A string that had escapes, or that must not hold on to the row.
+    Owned(String),
     /// Something else than a string, which names nothing.
     NoString,
 }
@@ -58,7 +58,7 @@ impl Mark {
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::Plain(text) => std::str::from_utf8(text).ok(),
-            Self::Unescaped(text) => Some(text),
+            Self::Owned(text) => Some(text),
             Self::NoString => None,
         }
     }
@@ -70,11 +70,26 @@ impl Document {
     /// # Errors
     /// [`Unreadable`] with the reason and the marks found so far.
     pub fn read(text: &Bytes, notation: Notation) -> Result<Self, Unreadable> {
-        let scan = agtype::scan(text, notation)?;
-        let json = match scan.json {
+        let agtype::Scan { json, mut marks } = agtype::scan(text, notation)?;
+        let json = match json {
             Cow::Borrowed(_) => text.clone(),
-            Cow::Owned(rewritten) => rewritten.into(),
+            Cow::Owned(rewritten) => {
+                marks.let_go();
+                rewritten.into()
+            }
         };
-        Ok(Self { json, marks: scan.marks })
+        Ok(Self { json, marks })
+    }
+}
+
+impl Marks {
+    /// The row's text is not held on to any more.
+    fn let_go(&mut self) {
+        let marks = [&mut self.twin_id, &mut self.relationship_id, &mut self.source_id, &mut self.id];
+        for mark in marks.into_iter().flatten() {
+            if let Mark::Plain(text) = mark {
+                *mark = Mark::Owned(String::from_utf8_lossy(text).into_owned());
+            }
+        }
     }
 }

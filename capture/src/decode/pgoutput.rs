@@ -5,6 +5,8 @@
 use bytes::{Buf, Bytes};
 use twinroute_common::lsn::Lsn;
 
+use super::row::{Change, OldTuple, Text, Tuple, Value};
+
 /// Seconds between 1970-01-01 and PostgreSQL's epoch, 2000-01-01.
 const POSTGRES_EPOCH_S: i64 = 946_684_800;
 
@@ -28,6 +30,14 @@ pub enum FormatError {
     /// A name is not UTF-8.
     #[error("pgoutput sent a name that is not UTF-8")]
     Name,
+    /// Only rows may be larger than what is taken whole.
+    #[error("pgoutput sent a message of type `{message_type}` with {bytes} bytes")]
+    Large {
+        /// The message's type byte.
+        message_type: char,
+        /// Its size in bytes.
+        bytes: usize,
+    },
 }
 
 /// One message.
@@ -102,88 +112,6 @@ pub struct Column {
     pub name: String,
     /// OID of its type.
     pub type_oid: u32,
-}
-
-/// How a row changed.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It was inserted.
-    Insert(Tuple),
-    /// It was updated: the row before, if it was sent, and the row after.
-    Update(Option<OldTuple>, Tuple),
-    /// It was deleted.
-    Delete(OldTuple),
-}
-
-impl Change {
-    /// The row after.
-    #[must_use]
-    pub fn new_tuple(&self) -> Option<&Tuple> {
-        match self {
-            Self::Insert(new) | Self::Update(_, new) => Some(new),
-            Self::Delete(_) => None,
-        }
-    }
-
-    /// The row before: all columns, or the key's only.
-    #[must_use]
-    pub fn old_tuple(&self) -> Option<&Tuple> {
-        match self {
-            Self::Update(Some(OldTuple::Full(old) | OldTuple::Key(old)), _)
-            | Self::Delete(OldTuple::Full(old) | OldTuple::Key(old)) => Some(old),
-            Self::Insert(_) | Self::Update(None, _) => None,
-        }
-    }
-
-    /// The row before, if all its columns were sent.
-    #[must_use]
-    pub fn full_old_tuple(&self) -> Option<&Tuple> {
-        match self {
-            Self::Update(Some(OldTuple::Full(old)), _) | Self::Delete(OldTuple::Full(old)) => Some(old),
-            Self::Insert(_) | Self::Update(..) | Self::Delete(OldTuple::Key(_)) => None,
-        }
-    }
-
-    /// Size of all columns as received, in bytes.
-    #[must_use]
-    pub fn column_bytes(&self) -> usize {
-        let tuples = self.old_tuple().into_iter().chain(self.new_tuple());
-        tuples.flatten().filter_map(Value::text).map(Bytes::len).sum()
-    }
-}
-
-/// The row before a change.
-#[derive(Debug, PartialEq, Eq)]
-pub enum OldTuple {
-    /// All columns (replica identity FULL).
-    Full(Tuple),
-    /// The key's columns only.
-    Key(Tuple),
-}
-
-/// The columns of a row.
-pub type Tuple = Vec<Value>;
-
-/// One column of a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// SQL NULL.
-    Null,
-    /// A TOASTed value that did not change and was not sent.
-    Unchanged,
-    /// The value as text.
-    Text(Bytes),
-}
-
-impl Value {
-    /// The text, if there is one.
-    #[must_use]
-    pub fn text(&self) -> Option<&Bytes> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Null | Self::Unchanged => None,
-        }
-    }
 }
 
 impl Message {
@@ -301,7 +229,7 @@ impl Reader {
                 b'u' => Value::Unchanged,
                 b't' => {
                     let length = self.u32()?;
-                    Value::Text(self.take(length as usize)?)
+                    Value::Text(Text::whole(self.take(length as usize)?))
                 }
                 other => return Err(unexpected(other, "`n`, `u` or `t`")),
             });
@@ -344,7 +272,7 @@ impl Reader {
     }
 }
 
-fn unexpected(found: u8, expected: &'static str) -> FormatError {
+pub(super) fn unexpected(found: u8, expected: &'static str) -> FormatError {
     FormatError::Unexpected { found: char::from(found), expected }
 }
 
@@ -356,7 +284,7 @@ mod tests {
 
     #[test]
     fn an_update_carries_both_rows() {
-        let one = Value::Text(Bytes::from_static(b"1"));
+        let one = Value::Text(Text::whole(Bytes::from_static(b"1")));
         let decoded = Message::decode(Bytes::from_static(UPDATE));
         assert_eq!(
             decoded,

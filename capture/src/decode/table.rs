@@ -5,12 +5,15 @@ use std::sync::Arc;
 use twinroute_common::event::EntityKind;
 
 use super::document::{Document, Mark, Notation};
-use super::pgoutput::{Relation, Tuple, Value};
+use super::pgoutput::Relation;
+use super::row::{Tuple, Value};
 
 /// Labels that AGE-based twins keep for themselves.
 const INTERNAL_LABELS: [&str; 2] = ["_extends", "_hasComponent"];
 /// Schema of AGE's own tables.
 const CATALOG_SCHEMA: &str = "ag_catalog";
+/// Longest `id` by which a row is followed, in bytes: a text that is longer is no key (an index takes 2,704 bytes).
+pub(super) const ROW_ID_BYTES_MAX: usize = 4 << 10;
 /// Label of models.
 const MODEL_LABEL: &str = "Model";
 
@@ -89,10 +92,11 @@ impl DocumentColumns {
         tuple.get(self.properties)
     }
 
-    /// The row's `id` as text; `None` when the table or the row has none.
+    /// The row's `id` as text; `None` when the table or the row has none that can be a key.
     #[must_use]
     pub fn row_id<'t>(&self, tuple: &'t Tuple) -> Option<&'t bytes::Bytes> {
-        tuple.get(self.id?)?.text()
+        let id = tuple.get(self.id?)?.text()?;
+        (id.size_bytes <= ROW_ID_BYTES_MAX).then_some(&id.kept)
     }
 }
 

@@ -154,6 +154,39 @@ fn a_document_above_the_bound_is_poison_with_a_prefix_of_it() {
 }
 
 #[test]
+fn a_large_document_is_poison_in_each_kind_of_change_and_the_others_go_on() {
+    // given rows of which the new document, the old one, or both are larger than an event may be
+    let large = format!(r#"{{"$dtId": "big", "p": "{}"}}"#, "x".repeat(100_000));
+    let rows = |wal: Wal| {
+        wal.insert("0", ROOM)
+            .insert("1", &large)
+            .update("2", Some(OTHER), &large)
+            .update("3", Some(&large), &large)
+            .update_unchanged("4", Some(&large))
+            .delete("5", Some(&large))
+            .update("6", Some(&large), OTHER)
+            .commit()
+    };
+    let whole = rows(Wal::new().event_bytes_max(1_000));
+    // when they come in pieces
+    let in_pieces = rows(Wal::new().event_bytes_max(1_000).in_pieces(7_777));
+    // then it makes no difference
+    assert_eq!(whole, in_pieces);
+    let kinds: Vec<_> = whole.iter().map(|item| matches!(item, Item::Poison(_))).collect();
+    assert_eq!(kinds, [false, true, true, true, true, true, false]);
+    // and of a small document after a large one the old one is not known
+    let seen_last = seen(Operation::Update, "room2", None, Some(OTHER));
+    assert_eq!(whole.last().map(|last| events(std::slice::from_ref(last))), Some(vec![seen_last]));
+}
+
+#[test]
+fn a_large_message_with_documents_below_the_bound_is_an_event() {
+    let padded = format!(r#"{{"$dtId": "room1", "$metadata": {{}}, "p": "{}"}}"#, "x".repeat(2 << 20));
+    let items = Wal::new().in_pieces(65_536).update("1", Some(&padded), &padded).commit();
+    assert_eq!(events(&items), [seen(Operation::Update, "room1", Some(&padded), Some(&padded))]);
+}
+
+#[test]
 fn a_truncated_table_is_a_hole_in_the_stream() {
     let items = Wal::new().truncate().commit();
     let [Item::Discontinuity(gap)] = items.as_slice() else { panic!("{items:?}") };

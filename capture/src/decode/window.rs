@@ -10,8 +10,10 @@ use hashbrown::HashMap;
 use twinroute_common::event::{EventData, Item, Operation};
 use twinroute_common::position::Position;
 
+use super::WHOLE_BYTES_MAX;
 use super::document::Document;
-use super::pgoutput::{Begin, Change, Tuple};
+use super::pgoutput::Begin;
+use super::row::{Change, Tuple};
 use super::table::{DocumentColumns, Entity, Table, is_stub};
 
 /// A window is closed at this many row changes.
@@ -39,8 +41,8 @@ struct Chain {
     table: Arc<Table>,
     before: Before,
     after: Option<Document>,
-    /// The last document that was seen of a row that is gone.
-    last_seen: Option<Document>,
+    /// The last document that was seen of a row that is gone; boxed, since few are and each chain has room for it.
+    last_seen: Option<Box<Document>>,
     position: Position,
     carried: bool,
 }
@@ -148,7 +150,7 @@ impl Window {
         let position = row.position;
         let before = old.clone().map_or(Before::Unknown, Before::Known);
         let chain = self.chain(row, before);
-        chain.last_seen = old.or_else(|| chain.after.take());
+        chain.last_seen = old.or_else(|| chain.after.take()).map(Box::new);
         chain.after = None;
         chain.position = position;
     }
@@ -204,12 +206,12 @@ impl Window {
         (items, skipped)
     }
 
-    /// Begins the next window with the chains that are carried into it.
+    /// Begins the next window with the chains that are carried into it, in their order.
     fn restart(&mut self, chains: Vec<Chain>, carried: &[usize]) {
         self.by_row.clear();
         self.rows = 0;
         self.bytes = 0;
-        let is_carried = |index: &usize| carried.contains(index);
+        let is_carried = |index: &usize| carried.binary_search(index).is_ok();
         for (_, mut chain) in chains.into_iter().enumerate().filter(|(index, _)| is_carried(index)) {
             chain.carried = true;
             if let Some(id) = &chain.row_id {
@@ -247,7 +249,7 @@ impl Chain {
         let mut contributions = smallvec::SmallVec::new();
         let entity = |document| self.table.entity(document);
         let after = self.after.as_ref().and_then(|new| Some((entity(new)?, new)));
-        let gone = self.last_seen.as_ref().filter(|_| self.after.is_none());
+        let gone = self.last_seen.as_deref().filter(|_| self.after.is_none());
         let seen = gone.and_then(|old| Some((entity(old)?, old)));
         let contribution =
             |old, existed, new| Contribution { chain, old, existed, new, position: self.position };
@@ -327,8 +329,17 @@ impl Effect<'_> {
 }
 
 /// Copies both documents into one allocation of their own: an event that waits for its acknowledgement must not hold on
-/// to the whole buffer that it was received in, or memory could not be bounded by what the events cost.
+/// to the whole buffer that it was received in, or memory could not be bounded by what the events cost. A document that
+/// is too large for that buffer has an allocation to itself, and is not held twice.
 fn own(old: Option<&Bytes>, new: Option<&Bytes>) -> (Option<Bytes>, Option<Bytes>) {
+    let is_alone = |document: &&Bytes| document.len() > WHOLE_BYTES_MAX;
+    if old.filter(is_alone).or(new.filter(is_alone)).is_some() {
+        let owned = |document: &Bytes| match document {
+            alone if is_alone(&alone) => alone.clone(),
+            small => Bytes::copy_from_slice(small),
+        };
+        return (old.map(owned), new.map(owned));
+    }
     let old_length = old.map_or(0, Bytes::len);
     let documents: Bytes =
         [old, new].into_iter().flatten().map(Bytes::as_ref).collect::<Vec<_>>().concat().into();

@@ -9,8 +9,9 @@ use postgres_protocol::message::frontend;
 use tokio::io::AsyncReadExt as _;
 use twinroute_common::lsn::Lsn;
 
-use super::frame::{Frame, FrameError};
+use super::frame::{Frame, FrameError, Frames};
 use super::login::Login;
+use crate::decode::WHOLE_BYTES_MAX;
 use crate::postgres::connection_string::ConnectionString;
 use crate::postgres::server::Server;
 use crate::postgres::transport::{Transport, TransportError};
@@ -98,6 +99,7 @@ impl ReplicationError {
 pub struct Connection {
     pub(super) stream: Transport,
     pub(super) buffer: BytesMut,
+    frames: Frames,
     pub(super) answer_deadline: Duration,
 }
 
@@ -118,7 +120,8 @@ impl Connection {
         let stream =
             stream.map_err(|source| ReplicationError::Unreachable { server: server.to_string(), source })?;
         let buffer = BytesMut::with_capacity(READ_BYTES);
-        let mut connection = Self { stream, buffer, answer_deadline };
+        let frames = Frames::new(WHOLE_BYTES_MAX);
+        let mut connection = Self { stream, buffer, frames, answer_deadline };
         let session = &connection_string.session;
         let user = session.get_user().unwrap_or_default();
         let login = Login {
@@ -197,7 +200,7 @@ impl Connection {
     /// # Errors
     /// [`ReplicationError`] when the stream is broken, or the server reports an error or ends it.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, ReplicationError> {
-        match Frame::cut(&mut self.buffer)? {
+        match self.frames.cut(&mut self.buffer)? {
             Some(Frame::Error(body)) => {
                 let mut message = BytesMut::new();
                 message.put_u8(b'E');

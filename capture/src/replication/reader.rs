@@ -103,33 +103,43 @@ impl Reader {
     fn take_frames(&mut self) -> Result<(), ReadError> {
         let mut items: Vec<Item> = Vec::new();
         while let Some(frame) = self.connection.next_frame()? {
-            match frame {
-                Frame::XLogData { start, payload } => {
-                    self.metrics.wal_messages.inc();
-                    match self.decoder.message(start, payload)? {
-                        Decoded::Nothing => {}
-                        Decoded::Items(more) => append(&mut items, more),
-                        Decoded::Committed { items: more, end_lsn } => {
-                            append(&mut items, more);
-                            self.hand_on(std::mem::take(&mut items), Some(end_lsn));
-                        }
-                        // The watcher looks at all tables from time to time; a hint that is lost costs a second.
-                        Decoded::Table { relation } => drop(self.tables.try_send(relation)),
-                    }
+            match self.decode(frame)? {
+                Decoded::Nothing => {}
+                Decoded::Items(more) => append(&mut items, more),
+                Decoded::Committed { items: more, end_lsn } => {
+                    append(&mut items, more);
+                    self.hand_on(std::mem::take(&mut items), Some(end_lsn));
                 }
-                Frame::Keepalive { wal_end, reply_requested } => {
-                    self.reply_requested |= reply_requested;
-                    if !self.decoder.in_transaction() {
-                        self.hub.with(|subscription| subscription.keepalive(wal_end));
-                    }
-                }
-                Frame::Done | Frame::Error(_) => {}
+                // The watcher looks at all tables from time to time; a hint that is lost costs a second.
+                Decoded::Table { relation } => drop(self.tables.try_send(relation)),
             }
         }
         if !items.is_empty() {
             self.hand_on(items, None);
         }
         Ok(())
+    }
+
+    fn decode(&mut self, frame: Frame) -> Result<Decoded, ReadError> {
+        match frame {
+            Frame::XLogData { start, payload } => {
+                self.metrics.wal_messages.inc();
+                return Ok(self.decoder.message(start, payload)?);
+            }
+            Frame::LargeXLogData { start, payload_bytes } => {
+                self.metrics.wal_messages.inc();
+                self.decoder.large_message(start, payload_bytes);
+            }
+            Frame::Piece(piece) => return Ok(self.decoder.piece(piece)?),
+            Frame::Keepalive { wal_end, reply_requested } => {
+                self.reply_requested |= reply_requested;
+                if !self.decoder.in_transaction() {
+                    self.hub.with(|subscription| subscription.keepalive(wal_end));
+                }
+            }
+            Frame::Done | Frame::Error(_) => {}
+        }
+        Ok(Decoded::Nothing)
     }
 
     fn hand_on(&self, items: Vec<Item>, committed: Option<Lsn>) {

@@ -5,6 +5,10 @@ use std::time::Instant;
 
 use twinroute_common::lsn::Lsn;
 
+/// Unsettled transactions at which reading stops, each of which takes a few words: one item that is not acknowledged holds
+/// all that follow, however soon they are settled themselves.
+const TRANSACTIONS_MAX: usize = 131_072;
+
 /// The transactions that are not settled, oldest first. What may be confirmed never goes back, and never passes an item
 /// that is not acknowledged.
 #[derive(Debug)]
@@ -58,13 +62,23 @@ impl Transactions {
         self.first + self.unsettled.len() as u64 - 1
     }
 
-    /// The open transaction, perhaps one without items, ends at `end`.
+    /// The open transaction, perhaps one without items, ends at `end`. One without items is settled with the one before
+    /// it, so that any number of them takes no room.
     pub(super) fn commit(&mut self, end: Lsn, now: Instant) {
         self.add_items(0, now);
+        let is_empty = self.unsettled.back().is_some_and(|last| !last.had_items);
+        if is_empty && self.unsettled.len() > 1 {
+            self.unsettled.pop_back();
+        }
         if let Some(last) = self.unsettled.back_mut() {
             last.end = Some(end);
         }
         self.advance();
+    }
+
+    /// There is room for another transaction.
+    pub(super) fn has_room(&self) -> bool {
+        self.unsettled.len() < TRANSACTIONS_MAX
     }
 
     /// An item of a transaction is acknowledged.
@@ -151,5 +165,32 @@ mod tests {
         assert_eq!(transactions.confirmed(), Lsn(10));
         transactions.commit(Lsn(20), now);
         assert_eq!(transactions.confirmed(), Lsn(20));
+    }
+
+    #[test]
+    fn transactions_are_bounded_and_those_without_items_take_no_room() {
+        // given an item that is not acknowledged
+        let now = Instant::now();
+        let mut transactions = Transactions::new(Lsn(10));
+        let first = transactions.add_items(1, now);
+        transactions.commit(Lsn(20), now);
+        // when many transactions without items follow, there is room
+        let last = Lsn(20 + 2 * TRANSACTIONS_MAX as u64);
+        for end in 21..=last.0 {
+            transactions.commit(Lsn(end), now);
+        }
+        assert!(transactions.has_room());
+        // and they are settled with it
+        transactions.settle_item(first);
+        transactions.advance();
+        assert_eq!(transactions.confirmed(), last);
+
+        // when as many with items follow, there is none
+        for _ in 0..TRANSACTIONS_MAX {
+            assert!(transactions.has_room());
+            transactions.add_items(1, now);
+            transactions.commit(last, now);
+        }
+        assert!(!transactions.has_room());
     }
 }

@@ -13,9 +13,10 @@ use twinroute_proto::capture::v1::{
 };
 
 use super::workload::DATABASE;
-use super::{EVENTS, RUN_DEADLINE, Run, Source, usage};
+use super::{EVENTS, RUN_DEADLINE, Run, Source};
 use crate::services::{Program, Service};
 use crate::stack::GRAPH;
+use crate::usage;
 
 /// Credit of the consumer: more than capture ever has in flight.
 const CREDIT: proto::Credit = proto::Credit { events: 100_000, bytes: 256 << 20 };

@@ -13,10 +13,11 @@ use twinroute_proto::routes::v1::{
     endpoint::Destination, routes_service_client::RoutesServiceClient,
 };
 
-use super::{EVENTS, RUN_DEADLINE, Run, Source, capture, usage};
+use super::{EVENTS, RUN_DEADLINE, Run, Source, capture};
 use crate::servers::kafka::Kafka;
 use crate::services::{Program, Service};
 use crate::stack::SOURCE;
+use crate::usage;
 use crate::wait;
 
 /// Kafka partitions of the topic.

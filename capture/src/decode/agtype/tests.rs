@@ -57,7 +57,7 @@ fn naming_members_are_found_at_the_top_only() {
     assert_eq!(
         marks,
         Ok(Marks {
-            twin_id: Some(Mark::Unescaped("room".to_owned())),
+            twin_id: Some(Mark::Owned("room".to_owned())),
             id: Some(Mark::NoString),
             has_metadata: true,
             ..Marks::default()

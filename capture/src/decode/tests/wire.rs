@@ -16,11 +16,14 @@ pub(super) struct Wal {
     decoder: Decoder,
     lsn: u64,
     items: Vec<Item>,
+    /// Rows come in pieces of so many bytes.
+    piece_bytes: Option<usize>,
 }
 
 impl Wal {
     pub(super) fn new() -> Self {
-        let mut wal = Self { decoder: Decoder::new(1, 16 << 20), lsn: 0x1000, items: Vec::new() };
+        let mut wal =
+            Self { decoder: Decoder::new(1, 16 << 20), lsn: 0x1000, items: Vec::new(), piece_bytes: None };
         wal.begin();
         wal
     }
@@ -28,6 +31,12 @@ impl Wal {
     pub(super) fn event_bytes_max(mut self, bytes: usize) -> Self {
         self.decoder = Decoder::new(1, bytes);
         self.begin();
+        self
+    }
+
+    /// Rows are taken in pieces from now on, as if they were large.
+    pub(super) fn in_pieces(mut self, bytes: usize) -> Self {
+        self.piece_bytes = Some(bytes);
         self
     }
 
@@ -116,7 +125,22 @@ impl Wal {
 
     fn decode(&mut self, message: BytesMut) {
         self.lsn += STEP;
-        match self.decoder.message(Lsn(self.lsn), message.freeze()).unwrap() {
+        let (start, mut message) = (Lsn(self.lsn), message.freeze());
+        let is_row = matches!(message.first(), Some(b'I' | b'U' | b'D'));
+        let Some(piece_bytes) = self.piece_bytes.filter(|_| is_row) else {
+            let decoded = self.decoder.message(start, message).unwrap();
+            return self.keep(decoded);
+        };
+        self.decoder.large_message(start, message.len());
+        while !message.is_empty() {
+            let piece = message.split_to(piece_bytes.min(message.len()));
+            let decoded = self.decoder.piece(piece).unwrap();
+            self.keep(decoded);
+        }
+    }
+
+    fn keep(&mut self, decoded: Decoded) {
+        match decoded {
             Decoded::Items(items) | Decoded::Committed { items, .. } => self.items.extend(items),
             Decoded::Nothing | Decoded::Table { .. } => {}
         }

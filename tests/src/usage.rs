@@ -4,15 +4,18 @@ use anyhow::{Context as _, Result};
 
 /// Processor time and memory of a process.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Usage {
+pub struct Usage {
     /// User and system time, in seconds.
-    pub(super) cpu_s: f64,
+    pub cpu_s: f64,
     /// Largest resident set, in MiB.
-    pub(super) peak_rss_mib: f64,
+    pub peak_rss_mib: f64,
 }
 
 /// What a running process has used so far.
-pub(super) fn of(pid: i32) -> Result<Usage> {
+///
+/// # Errors
+/// When it has ended.
+pub fn of(pid: i32) -> Result<Usage> {
     // Linux counts processor time in hundredths of a second for user space (USER_HZ).
     const TICKS_PER_SECOND: f64 = 100.0;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("the process has ended")?;
