@@ -5,6 +5,7 @@
 mod agtype;
 pub mod document;
 mod json_string;
+pub mod logical;
 pub mod pgoutput;
 mod poison;
 pub mod table;
@@ -20,10 +21,13 @@ use twinroute_common::position::Position;
 
 pub use self::agtype::Unreadable;
 use self::document::{Document, Mark};
+use self::logical::Logical;
 use self::pgoutput::{Begin, Change, FormatError, Message, Relation, Value};
 use self::poison::Poison;
 use self::table::{DocumentColumns, Table};
 use self::window::{Before, RowChange, Window};
+use crate::graphs::Graphs;
+use crate::unpublished::{self, Unpublished};
 
 /// What a poison event keeps of a row, in bytes: enough to see what it was, small enough to be handed on.
 const RAW_PREFIX_BYTES: usize = 64 << 10;
@@ -68,6 +72,7 @@ pub enum Decoded {
 pub struct Decoder {
     incarnation: u64,
     event_bytes_max: usize,
+    graphs: Option<Graphs>,
     types: HashMap<u32, String>,
     tables: HashMap<u32, Arc<Table>>,
     transaction: Option<Transaction>,
@@ -90,11 +95,19 @@ impl Decoder {
         Self {
             incarnation,
             event_bytes_max,
+            graphs: None,
             types: HashMap::new(),
             tables: HashMap::new(),
             transaction: None,
             rows_skipped: 0,
         }
+    }
+
+    /// Decodes only what is in `graphs`: a publication may have more than is configured.
+    #[must_use]
+    pub fn only(mut self, graphs: Graphs) -> Self {
+        self.graphs = Some(graphs);
+        self
     }
 
     /// Rows that belong to no entity, since the start.
@@ -126,7 +139,8 @@ impl Decoder {
                 Ok(Decoded::Committed { items, end_lsn: commit.end_lsn })
             }
             Message::Relation(relation) => {
-                let table = Table::new(&relation, |oid| self.types.get(&oid).map(String::as_str));
+                let mut table = Table::new(&relation, |oid| self.types.get(&oid).map(String::as_str));
+                table.documents = table.documents.filter(|_| self.captures(&relation.schema));
                 self.tables.insert(relation.oid, Arc::new(table));
                 Ok(Decoded::Table { relation })
             }
@@ -136,6 +150,7 @@ impl Decoder {
             }
             Message::Row { relation, change } => self.row(start, relation, &change),
             Message::Truncate { relations } => self.truncate(start, &relations),
+            Message::Logical(message) => self.logical(start, &message),
             Message::Ignored => Ok(Decoded::Nothing),
         }
     }
@@ -237,6 +252,28 @@ impl Decoder {
             }));
         }
         Ok(Decoded::Nothing)
+    }
+
+    /// Word of rows that are not in the stream. What others leave in the WAL says nothing about twins.
+    fn logical(&mut self, start: Lsn, message: &Logical) -> Result<Decoded, DecodeError> {
+        if message.prefix != unpublished::PREFIX.as_bytes() || !message.is_transactional {
+            return Ok(Decoded::Nothing);
+        }
+        let unpublished = Unpublished::read(&message.content);
+        if unpublished.as_ref().is_some_and(|label| !self.captures(&label.graph)) {
+            return Ok(Decoded::Nothing);
+        }
+        let Some(transaction) = &mut self.transaction else {
+            return Err(DecodeError::OutOfOrder { what: "a transactional message" });
+        };
+        let position = transaction.next_position(self.incarnation, start);
+        let gap = unpublished::item(unpublished.as_ref(), position);
+        transaction.window.push_other(Item::Discontinuity(gap));
+        Ok(Decoded::Nothing)
+    }
+
+    fn captures(&self, schema: &str) -> bool {
+        self.graphs.as_ref().is_none_or(|graphs| graphs.contain(schema))
     }
 
     fn close(&mut self, transaction: &mut Transaction, ended: bool) -> Vec<Item> {

@@ -17,6 +17,8 @@ mod alone;
 mod decision;
 
 mod labels;
+mod privileges;
+mod publication;
 mod models;
 mod relationships;
 mod transactions;
