@@ -11,6 +11,7 @@ use twinroute_common::config::{
 use twinroute_common::grpc::ServerSettings;
 
 pub use self::memory::MemorySettings;
+use crate::graphs::Graphs;
 use crate::postgres::ConnectionString;
 
 /// All settings of capture.
@@ -102,7 +103,7 @@ impl PostgresSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SourceSettings {
-    /// Names of the graphs (schemas).
+    /// Names of the graphs (schemas), and patterns of names.
     pub graphs: Vec<String>,
     /// Name of the subscription.
     pub subscription: String,
@@ -223,7 +224,6 @@ impl Settings for CaptureSettings {
                 && value.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
             (!fits).then(|| Problem::new(key, "must be 1 to 40 of a-z, 0-9 and _, and start with a letter"))
         };
-        let graphs = source.graphs.iter().any(|graph| graph.trim().is_empty()) || source.graphs.is_empty();
         let mistake = || ConnectionString::new(postgres).err();
         [
             check::url("postgres.url", &postgres.url, &["postgres", "postgresql"])
@@ -232,7 +232,7 @@ impl Settings for CaptureSettings {
             check::range("postgres.reconnect_wait_max_ms", &postgres.reconnect_wait_max_ms, &(100..=hour_ms)),
             // The kernel counts seconds, and a third of it is the time between two probes.
             check::range("postgres.tcp_keepalive_ms", &postgres.tcp_keepalive_ms, &(3_000..=hour_ms)),
-            graphs.then(|| Problem::new("source.graphs", "name at least one graph, such as [digitaltwins]")),
+            Graphs::new(&source.graphs).mistake().map(|mistake| Problem::new("source.graphs", mistake)),
             name("source.subscription", &source.subscription),
             name("source.publication", &source.publication),
             check::range("source.labels_poll_ms", &source.labels_poll_ms, &(50..=hour_ms)),

@@ -6,6 +6,7 @@ mod agtype;
 pub mod document;
 mod json_string;
 mod large;
+pub mod logical;
 pub mod pgoutput;
 mod poison;
 pub mod row;
@@ -23,11 +24,14 @@ use twinroute_common::position::Position;
 pub use self::agtype::Unreadable;
 use self::document::Document;
 use self::large::LargeMessage;
+use self::logical::Logical;
 use self::pgoutput::{Begin, FormatError, Message, Relation};
 use self::poison::Poison;
 use self::row::{Change, Text, Value};
 use self::table::{DocumentColumns, Table};
 use self::window::{Before, RowChange, Window};
+use crate::graphs::Graphs;
+use crate::unpublished::{self, Unpublished};
 
 /// Largest message that is taken whole, in bytes. A larger one comes in pieces, so that what is received need not be held
 /// before it is known what of it is wanted; far above any usual row, which is so never copied.
@@ -73,6 +77,7 @@ pub enum Decoded {
 pub struct Decoder {
     incarnation: u64,
     event_bytes_max: usize,
+    graphs: Option<Graphs>,
     types: HashMap<u32, String>,
     tables: HashMap<u32, Arc<Table>>,
     transaction: Option<Transaction>,
@@ -96,12 +101,20 @@ impl Decoder {
         Self {
             incarnation,
             event_bytes_max,
+            graphs: None,
             types: HashMap::new(),
             tables: HashMap::new(),
             transaction: None,
             large: None,
             rows_skipped: 0,
         }
+    }
+
+    /// Decodes only what is in `graphs`: a publication may have more than is configured.
+    #[must_use]
+    pub fn only(mut self, graphs: Graphs) -> Self {
+        self.graphs = Some(graphs);
+        self
     }
 
     /// Rows that belong to no entity, since the start.
@@ -156,7 +169,8 @@ impl Decoder {
                 Ok(Decoded::Committed { items, end_lsn: commit.end_lsn })
             }
             Message::Relation(relation) => {
-                let table = Table::new(&relation, |oid| self.types.get(&oid).map(String::as_str));
+                let mut table = Table::new(&relation, |oid| self.types.get(&oid).map(String::as_str));
+                table.documents = table.documents.filter(|_| self.captures(&relation.schema));
                 self.tables.insert(relation.oid, Arc::new(table));
                 Ok(Decoded::Table { relation })
             }
@@ -166,6 +180,7 @@ impl Decoder {
             }
             Message::Row { relation, change } => self.row(start, relation, &change),
             Message::Truncate { relations } => self.truncate(start, &relations),
+            Message::Logical(message) => self.logical(start, &message),
             Message::Ignored => Ok(Decoded::Nothing),
         }
     }
@@ -257,6 +272,28 @@ impl Decoder {
             }));
         }
         Ok(Decoded::Nothing)
+    }
+
+    /// Word of rows that are not in the stream. What others leave in the WAL says nothing about twins.
+    fn logical(&mut self, start: Lsn, message: &Logical) -> Result<Decoded, DecodeError> {
+        if message.prefix != unpublished::PREFIX.as_bytes() || !message.is_transactional {
+            return Ok(Decoded::Nothing);
+        }
+        let unpublished = Unpublished::read(&message.content);
+        if unpublished.as_ref().is_some_and(|label| !self.captures(&label.graph)) {
+            return Ok(Decoded::Nothing);
+        }
+        let Some(transaction) = &mut self.transaction else {
+            return Err(DecodeError::OutOfOrder { what: "a transactional message" });
+        };
+        let position = transaction.next_position(self.incarnation, start);
+        let gap = unpublished::item(unpublished.as_ref(), position);
+        transaction.window.push_other(Item::Discontinuity(gap));
+        Ok(Decoded::Nothing)
+    }
+
+    fn captures(&self, schema: &str) -> bool {
+        self.graphs.as_ref().is_none_or(|graphs| graphs.contain(schema))
     }
 
     fn close(&mut self, transaction: &mut Transaction, ended: bool) -> Vec<Item> {

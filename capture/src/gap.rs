@@ -2,6 +2,7 @@
 //!
 //! Pure. A gap that was found is stored and stays until somebody accepts it; nothing else ends it.
 
+mod claim;
 mod server;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use twinroute_common::event::Discontinuity;
 use twinroute_common::lsn::Lsn;
 use twinroute_common::position::Position;
 
+pub use self::claim::impossible;
 pub use self::server::{Server, branches};
 use crate::postgres::row::SubscriptionRow;
 use crate::postgres::slot::SlotView;

@@ -6,9 +6,11 @@ pub mod state;
 
 pub mod forecast;
 pub mod gap;
+pub mod graphs;
 pub mod pipeline;
 pub mod postgres;
 pub mod replication;
+pub mod unpublished;
 
 pub mod decode;
 pub mod hub;
@@ -17,6 +19,7 @@ pub mod subscription;
 pub mod service;
 pub mod wire;
 
+mod clock;
 mod run;
 
 pub use run::{RunError, run};

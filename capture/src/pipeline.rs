@@ -20,11 +20,12 @@ use crate::config::CaptureSettings;
 use crate::decode::Decoder;
 use crate::forecast::Forecast;
 use crate::gap::{Memory, Server};
+use crate::graphs::Graphs;
 use crate::hub::{Hub, Identity};
 use crate::metrics::Metrics;
 use crate::postgres::ConnectionString;
 use crate::postgres::control::{Control, ControlError, try_lock};
-use crate::postgres::labels::Shortfall;
+use crate::postgres::labels::Labels;
 use crate::postgres::row::SubscriptionRow;
 use crate::postgres::slot;
 use crate::replication::reader::{ReadError, Reader};
@@ -142,7 +143,7 @@ impl Pipeline {
         if let Err(holder) = try_lock(&control, &name).await? {
             return Err(PipelineError::Standby(holder));
         }
-        let shortfall = self.prepare(&control).await?;
+        let labels = self.prepare(&control).await?;
         let walsender_name = format!("twinroute-capture {name}");
         let mut connection =
             Connection::open(&self.config, control.server(), &walsender_name, deadline).await?;
@@ -168,7 +169,7 @@ impl Pipeline {
         outage.works();
         let hub = self.hub(&row, &server);
         let began = Instant::now();
-        let ended = self.stream(control, connection, &row, Arc::clone(&hub), shortfall, stop).await;
+        let ended = self.stream(control, connection, &row, Arc::clone(&hub), labels, stop).await;
         hub.close();
         self.remember(&row, &server, &hub);
         // A stream that breaks as soon as it has begun would otherwise be begun again without end and without a pause.
@@ -229,7 +230,7 @@ impl Pipeline {
         connection: Connection,
         row: &SubscriptionRow,
         hub: Arc<Hub>,
-        shortfall: Shortfall,
+        labels: Labels,
         stop: &CancellationToken,
     ) -> Result<(), PipelineError> {
         let stream = &self.settings.stream;
@@ -237,9 +238,11 @@ impl Pipeline {
         // Hints, of which one is enough; a few, so that several new labels are seen at once.
         let (tables, new_tables) = mpsc::channel(16);
         let (requests, asked) = mpsc::channel(stream.consumers_max);
+        let shortfall = labels.shortfall.clone();
         let (watched_sender, watched) = watch::channel(Watched { shortfall, time_to_slot_loss: None });
         let decoder =
-            Decoder::new(row.incarnation, usize::try_from(stream.event_bytes_max).unwrap_or(usize::MAX));
+            Decoder::new(row.incarnation, usize::try_from(stream.event_bytes_max).unwrap_or(usize::MAX))
+                .only(Graphs::new(&self.settings.source.graphs));
         let reader = Reader::new(
             connection,
             decoder,
@@ -256,6 +259,7 @@ impl Pipeline {
             confirmable: confirmable_sender,
             requests: asked,
             new_tables,
+            labels,
             metrics: self.metrics.clone(),
             watched: watched_sender,
             accepted: row.gaps.accepted.clone(),

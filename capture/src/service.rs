@@ -3,6 +3,7 @@
 mod greeting;
 mod resume;
 mod session;
+mod slots;
 mod status;
 
 use std::pin::Pin;

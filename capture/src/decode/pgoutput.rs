@@ -68,7 +68,9 @@ pub enum Message {
         /// OIDs of the tables.
         relations: Vec<u32>,
     },
-    /// Origin and logical messages, which say nothing about twins.
+    /// Somebody left word in the WAL.
+    Logical(super::logical::Logical),
+    /// Origin messages, which say nothing about twins.
     Ignored,
 }
 
@@ -132,7 +134,8 @@ impl Message {
             b'U' => reader.update(),
             b'D' => reader.delete(),
             b'T' => reader.truncate(),
-            b'O' | b'M' => Ok(Self::Ignored),
+            b'M' => super::logical::read(reader.rest).map(Self::Logical),
+            b'O' => Ok(Self::Ignored),
             other => Err(unexpected(other, "a message of protocol version 1")),
         }
     }

@@ -3,9 +3,11 @@
 mod wire;
 
 use twinroute_common::event::{EntityKind, EventData, Item, Operation};
+use twinroute_common::lsn::Lsn;
 
 use self::wire::Wal;
 use super::window::{WINDOW_BYTES_MAX, WINDOW_ROWS_MAX};
+use crate::unpublished::PREFIX;
 
 const ROOM: &str = r#"{"$dtId": "room1", "$metadata": {"$model": "m"}, "t": 1}"#;
 const WARM_ROOM: &str = r#"{"$dtId": "room1", "$metadata": {"$model": "m"}, "t": 2}"#;
@@ -191,6 +193,33 @@ fn a_truncated_table_is_a_hole_in_the_stream() {
     let items = Wal::new().truncate().commit();
     let [Item::Discontinuity(gap)] = items.as_slice() else { panic!("{items:?}") };
     assert_eq!(gap.reason, "graph.Twin was truncated");
+}
+
+#[test]
+fn word_of_rows_that_were_never_published_is_a_hole_in_the_stream_where_it_stands() {
+    let word = r#"{"graph": "graph", "label": "Room", "since": 4096}"#;
+    let items = Wal::new().insert("1", ROOM).word(PREFIX, word).insert("2", OTHER).commit();
+    let [Item::Event(before), Item::Discontinuity(gap), Item::Event(after)] = items.as_slice() else {
+        panic!("{items:?}");
+    };
+    assert!(before.position < gap.position && gap.position < after.position);
+    assert_eq!(gap.last_known.map(|at| at.commit_lsn), Some(Lsn(4096)));
+    assert!(gap.reason.starts_with("graph.Room was written to"), "{}", gap.reason);
+}
+
+#[test]
+fn word_of_others_and_of_other_graphs_says_nothing() {
+    let word = r#"{"graph": "graph", "label": "Room", "since": null}"#;
+    assert_eq!(Wal::new().word("outbox", word).commit(), []);
+    assert_eq!(Wal::new().only("twins_*").word(PREFIX, word).commit(), []);
+    // and what is ours is told, whatever it says
+    assert!(matches!(Wal::new().word(PREFIX, "?").commit().as_slice(), [Item::Discontinuity(_)]));
+}
+
+#[test]
+fn a_graph_that_is_published_and_not_configured_is_skipped() {
+    assert_eq!(Wal::new().only("twins_*").insert("1", ROOM).truncate().commit(), []);
+    assert_eq!(Wal::new().only("gra*").insert("1", ROOM).commit().len(), 1);
 }
 
 #[test]

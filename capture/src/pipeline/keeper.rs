@@ -17,7 +17,7 @@ use crate::gap::{AcceptedGap, Gap, Gaps};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::postgres::Control;
-use crate::postgres::labels;
+use crate::postgres::labels::Labels;
 use crate::postgres::row::{self, Told};
 use crate::postgres::slot;
 use crate::state::{Request, Resume, ResumeRefused, Watched};
@@ -33,6 +33,7 @@ pub(super) struct Keeper {
     pub(super) confirmable: watch::Sender<Lsn>,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) new_tables: mpsc::Receiver<Relation>,
+    pub(super) labels: Labels,
     pub(super) metrics: Metrics,
     pub(super) watched: watch::Sender<Watched>,
     /// Comes first in every partition, and is pending until all have acknowledged it.
@@ -194,7 +195,8 @@ impl Keeper {
     }
 
     async fn follow_labels(&mut self) -> Result<(), PipelineError> {
-        let shortfall = labels::follow(&self.control, &self.settings.source).await?;
+        self.labels.follow(&self.control).await?;
+        let shortfall = self.labels.shortfall.clone();
         if shortfall != self.watched.borrow().shortfall && !shortfall.is_empty() {
             warn!(reason = shortfall.reason(), "the labels are not all captured in full");
         }

@@ -6,7 +6,7 @@ use twinroute_common::lsn::Lsn;
 use super::{Pipeline, PipelineError};
 use crate::gap::{self, Cause, Gap, Gaps, Memory, Server};
 use crate::postgres::Control;
-use crate::postgres::labels::{self, Shortfall};
+use crate::postgres::labels::Labels;
 use crate::postgres::row::{self, NewRow, SubscriptionRow};
 use crate::postgres::slot;
 use crate::replication::{Connection, ReplicationError};
@@ -20,7 +20,7 @@ pub(super) type AtGap = (SubscriptionRow, Gap);
 
 impl Pipeline {
     /// Makes schema, publication and identities, or says what somebody else must run.
-    pub(super) async fn prepare(&self, control: &Control) -> Result<Shortfall, PipelineError> {
+    pub(super) async fn prepare(&self, control: &Control) -> Result<Labels, PipelineError> {
         control.run(DURABLE).await?;
         match row::create_schema(control).await {
             Err(error) if error.is_privilege() => {
@@ -36,11 +36,13 @@ impl Pipeline {
             }
             other => other?,
         }
-        let shortfall = labels::follow(control, &self.settings.source).await?;
-        if !shortfall.required_statements.is_empty() {
-            return Err(PipelineError::MissingRights { statements: shortfall.required_statements });
+        let mut labels = Labels::new(&self.settings.source);
+        labels.follow(control).await?;
+        if !labels.shortfall.required_statements.is_empty() {
+            let statements = labels.shortfall.required_statements;
+            return Err(PipelineError::MissingRights { statements });
         }
-        Ok(shortfall)
+        Ok(labels)
     }
 
     /// Finds row and slot, or makes both on a first start, and begins a new generation; or tells where it stops.

@@ -1,7 +1,6 @@
 //! A subscription that is stopped at a gap: it keeps its lock, and waits for somebody's decision.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -10,6 +9,7 @@ use twinroute_common::causes::Causes;
 
 use super::opening::AtGap;
 use super::{Pipeline, PipelineError};
+use crate::clock::now_ms;
 use crate::gap::{self, Gap, Server};
 use crate::postgres::control::{Control, ControlError};
 use crate::postgres::row::{self, SubscriptionRow};
@@ -57,7 +57,12 @@ impl Pipeline {
                     };
                     match decided.await {
                         Ok(()) => {
-                            self.connecting("going on after a gap was accepted", Vec::new());
+                            let what = match (accept_gap_at, &new_group_token) {
+                                (Some(_), None) => "going on: a gap was accepted",
+                                (Some(_), Some(_)) => "going on: a gap was accepted, and a group token given",
+                                (None, _) => "taking up the new group token; the gap is not accepted",
+                            };
+                            self.connecting(what, Vec::new());
                             // A caller that is gone sees it in the status.
                             drop(answer.send(Ok(())));
                             return Ok(());
@@ -106,10 +111,4 @@ impl Pipeline {
         );
         Ok(())
     }
-}
-
-/// Unix milliseconds.
-fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

@@ -53,6 +53,12 @@ impl ControlError {
         self.has_state(&SqlState::LOCK_NOT_AVAILABLE)
     }
 
+    /// What the statement is about does not exist, or not any more (SQLSTATE 42P01, 3F000).
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.has_state(&SqlState::UNDEFINED_TABLE) || self.has_state(&SqlState::INVALID_SCHEMA_NAME)
+    }
+
     fn has_state(&self, state: &SqlState) -> bool {
         matches!(self, Self::Postgres { source, .. } if source.code() == Some(state))
     }

@@ -1,5 +1,7 @@
 //! The replication slot: made once, with the subscription; never made again silently.
 
+use std::collections::HashMap;
+
 use twinroute_common::lsn::Lsn;
 
 use super::control::{Control, ControlError};
@@ -42,6 +44,18 @@ impl SlotView {
 /// # Errors
 /// [`ControlError`].
 pub async fn view(control: &Control, slot: &str) -> Result<Option<SlotView>, ControlError> {
+    Ok(look(control, Some(slot)).await?.remove(slot))
+}
+
+/// Looks at all slots of this database that could be ours, by name.
+///
+/// # Errors
+/// [`ControlError`].
+pub async fn views(control: &Control) -> Result<HashMap<String, SlotView>, ControlError> {
+    look(control, None).await
+}
+
+async fn look(control: &Control, slot: Option<&str>) -> Result<HashMap<String, SlotView>, ControlError> {
     // Columns that only later versions have are read out of the row as JSON.
     let rows = control
         .rows(
@@ -51,15 +65,17 @@ pub async fn view(control: &Control, slot: &str) -> Result<Option<SlotView>, Con
                     coalesce((to_jsonb(s)->>'synced')::boolean, false),
                     coalesce(to_jsonb(s)->>'invalidation_reason',
                              CASE WHEN (to_jsonb(s)->>'conflicting')::boolean THEN 'conflicting' END, ''),
-                    greatest(0, coalesce(pg_wal_lsn_diff(w.wal_end, s.restart_lsn), 0))::bigint, w.wal_end::text
+                    greatest(0, coalesce(pg_wal_lsn_diff(w.wal_end, s.restart_lsn), 0))::bigint, w.wal_end::text,
+                    s.slot_name::text
              FROM pg_replication_slots s, (SELECT CASE WHEN pg_is_in_recovery()
                  THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS wal_end) w
-             WHERE s.slot_name = $1 AND s.database = current_database() AND s.plugin = 'pgoutput'",
+             WHERE ($1::text IS NULL OR s.slot_name = $1) AND s.database = current_database()
+                 AND s.plugin = 'pgoutput'",
             &[&slot],
         )
         .await?;
     let lsn = |text: String| text.parse().unwrap_or_default();
-    Ok(rows.first().map(|row| SlotView {
+    let view = |row: &tokio_postgres::Row| SlotView {
         active: row.get(0),
         wal_status: row.get(1),
         safe_wal_size: row.get(2),
@@ -70,7 +86,8 @@ pub async fn view(control: &Control, slot: &str) -> Result<Option<SlotView>, Con
         invalidation_reason: row.get(7),
         retained_bytes: u64::try_from(row.get::<_, i64>(8)).unwrap_or(0),
         wal_end: lsn(row.get(9)),
-    }))
+    };
+    Ok(rows.iter().map(|row| (row.get(10), view(row))).collect())
 }
 
 /// Makes the slot, enabled for failover where PostgreSQL can.

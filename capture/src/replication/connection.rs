@@ -144,7 +144,7 @@ impl Connection {
         let publication = publication.replace('\'', "''").replace('"', "\"\"");
         let command = format!(
             "START_REPLICATION SLOT \"{slot}\" LOGICAL {from} \
-             (proto_version '1', publication_names '\"{publication}\"')"
+             (proto_version '1', publication_names '\"{publication}\"', messages 'true')"
         );
         self.send(|out| frontend::query(&command, out)).await?;
         loop {

@@ -6,6 +6,7 @@ use tonic::Status;
 use twinroute_proto::capture::v1 as proto;
 
 use super::session::Session;
+use crate::clock::now_ms;
 use crate::gap;
 use crate::state::Request;
 
@@ -44,13 +45,16 @@ impl Session {
             )));
         }
         check_token("Hello.group_token", &hello.group_token)?;
-        if let Some(last_seen) = &hello.last_seen {
-            self.compare(last_seen).await?;
+        // First, so that who is not of the group stops nothing by what it says that it remembers.
+        self.agree(&hello.group_token).await?;
+        match &hello.last_seen {
+            Some(last_seen) => self.compare(last_seen).await,
+            None => Ok(()),
         }
-        self.agree(&hello.group_token).await
     }
 
-    /// What the consumer remembers must exist, or the subscription is stopped.
+    /// What the consumer remembers must exist, or the subscription is stopped. What no capture can have sent is the
+    /// consumer's own mistake.
     async fn compare(&self, last_seen: &proto::LastSeen) -> Result<(), Status> {
         let Some(position) = last_seen.position.filter(|_| last_seen.timeline > 0) else {
             let reason = "Hello.last_seen must have a timeline and a position, or be absent";
@@ -60,7 +64,12 @@ impl Session {
         let identity = &hub.identity;
         let received = hub.with(|subscription| subscription.received());
         let (incarnation, server) = (identity.incarnation, &identity.server);
-        let gap = gap::of_last_seen(incarnation, server, received, last_seen.timeline, position.into());
+        let (timeline, seen) = (last_seen.timeline, position.into());
+        if let Some(what) = gap::impossible(incarnation, server, timeline, seen, now_ms()) {
+            let reason = format!("Hello.last_seen is nothing that was ever sent: {what}");
+            return Err(Status::invalid_argument(reason));
+        }
+        let gap = gap::of_last_seen(incarnation, server, received, timeline, seen);
         let Some(gap) = gap else { return Ok(()) };
         let stopped = Status::unavailable(format!("the subscription is stopped: {}", gap.reason));
         // The stream ends with all others as soon as it is stored.

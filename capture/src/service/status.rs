@@ -7,12 +7,12 @@ use tokio::sync::watch;
 use twinroute_common::lsn::Lsn;
 use twinroute_proto::capture::v1 as proto;
 
+use super::slots::Slots;
 use crate::config::CaptureSettings;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
-use crate::postgres::Control;
-use crate::postgres::connection_string::ConnectionString;
-use crate::postgres::slot::{self, SlotView};
+use crate::postgres::ConnectionString;
+use crate::postgres::slot::SlotView;
 use crate::state::{Running, State};
 use crate::subscription::PartitionView;
 use crate::wire::duration;
@@ -24,7 +24,7 @@ const BLOCKERS_MAX: usize = 16;
 #[derive(Clone, Debug)]
 pub(super) struct StatusReader {
     settings: Arc<CaptureSettings>,
-    config: Arc<ConnectionString>,
+    slots: Slots,
     state: watch::Receiver<State>,
     metrics: Metrics,
 }
@@ -36,7 +36,8 @@ impl StatusReader {
         state: watch::Receiver<State>,
         metrics: Metrics,
     ) -> Self {
-        Self { settings, config, state, metrics }
+        let slots = Slots::new(Arc::clone(&settings), config);
+        Self { settings, slots, state, metrics }
     }
 
     /// The subscription, as it is now.
@@ -79,9 +80,12 @@ impl StatusReader {
 
     /// Everything, with the slot as PostgreSQL sees it now.
     pub(super) async fn read(&self) -> proto::GetCaptureStatusResponse {
+        let name = self.subscription().slot;
+        let slot = self.slots.view(&name).await.map(|view| slot_status(name, view));
+        // After PostgreSQL has answered: both views are of about the same moment.
         let subscription = self.subscription();
         let mut status = proto::SubscriptionStatus {
-            slot: self.slot(&subscription.slot).await,
+            slot,
             subscription: Some(subscription),
             poison_events: self.metrics.poison_events.get(),
             ..proto::SubscriptionStatus::default()
@@ -106,14 +110,6 @@ impl StatusReader {
             rows_skipped: self.metrics.rows_skipped.get(),
             required_statements,
         }
-    }
-
-    /// `None` when PostgreSQL cannot be asked, which the subscription's own state explains.
-    async fn slot(&self, name: &str) -> Option<proto::SlotStatus> {
-        let deadline = self.settings.postgres.answer_deadline();
-        let control = Control::open(&self.config, "twinroute-capture status", deadline).await.ok()?;
-        let view = slot::view(&control, name).await.ok()??;
-        Some(slot_status(name.to_owned(), view))
     }
 }
 

@@ -1,12 +1,15 @@
 //! The group token, which all consumers of a subscription share.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::json;
 use tonic::{Code, Status};
-use twinroute_proto::capture::v1::{Hello, ResumeSubscriptionRequest, hello};
+use twinroute_proto::{
+    capture::v1::{Hello, LastSeen, ResumeSubscriptionRequest, SubscriptionState, hello},
+    event::v1::Position,
+};
 
 use crate::{
-    decision::{call, status},
+    decision::{call, status, until_stopped},
     raw::{RawConsumer, Request},
     source::{Source, source},
 };
@@ -76,6 +79,73 @@ fn consumers_with_another_group_token_are_refused_until_an_operator_changes_it()
 }
 
 #[test]
+fn what_a_consumer_claims_to_have_seen_stops_nothing_if_it_is_a_strangers_or_nobodys() -> Result<()> {
+    source("claims", json!({}), async |source| {
+        // Given a subscription whose consumers have a token
+        let _worker = joined(source, "worker", "store").await?;
+        let status_now = status(&source.capture).await?;
+        let incarnation = status_now.subscription.unwrap_or_default().incarnation;
+        let beyond = Position { incarnation, commit_lsn: 1 << 60, change_lsn: 1 << 50, ordinal: 0 };
+        let cases = [
+            ("a stranger's", "", 1, beyond, Code::FailedPrecondition),
+            (
+                "no incarnation's",
+                "store",
+                1,
+                Position { incarnation: u64::MAX, ..beyond },
+                Code::InvalidArgument,
+            ),
+            ("no timeline's", "store", u32::MAX, beyond, Code::InvalidArgument),
+            ("no change's", "store", 1, Position { change_lsn: u64::MAX, ..beyond }, Code::InvalidArgument),
+        ];
+        for (case, token, timeline, position, code) in cases {
+            // When a consumer says that it has seen what the server does not have
+            let Request::Hello(hello) = with_token(source, "other", token) else { bail!("no Hello") };
+            let last_seen = Some(LastSeen { timeline, position: Some(position) });
+            let mut other = source.connect().await?;
+            other.send(Request::Hello(Hello { last_seen, ..hello })).await?;
+            // Then it is refused
+            let refused = other.end().await?;
+            ensure!(refused.code() == code, "{case}: {refused}");
+        }
+        // And the subscription goes on as if nothing had happened
+        let now = status(&source.capture).await?;
+        ensure!(
+            now.subscription.as_ref().is_some_and(|it| it.state() == SubscriptionState::Streaming),
+            "{now:?}"
+        );
+        ensure!(now.partitions.iter().all(|one| one.consumer_id == "worker"), "{now:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_stopped_subscription_takes_a_new_group_token_and_stays_stopped() -> Result<()> {
+    source("stopped_token", json!({}), async |source| {
+        // Given a subscription that is stopped at a gap
+        source.capture.terminate().await?;
+        let name = source.subscription().to_owned();
+        let client = source.graph().await?;
+        let slot = format!("twinroute_{name}");
+        client.client().execute("SELECT pg_drop_replication_slot($1)", &[&slot]).await?;
+        source.capture.start_again()?;
+        let stopped = until_stopped(&source.capture, "slot_gone", "is gone").await?;
+        // When it is given another group token and nothing is accepted
+        let request = ResumeSubscriptionRequest {
+            name,
+            accept_gap_at: None,
+            new_group_token: Some("store".to_owned()),
+        };
+        call(&source.capture, request).await??;
+        // Then it has it, and is stopped where it was
+        let again = until_stopped(&source.capture, "slot_gone", "is gone").await?;
+        let token = again.subscription.unwrap_or_default().group_token;
+        ensure!(token == "store" && again.stopped_at == stopped.stopped_at, "{token} {:?}", again.stopped_at);
+        Ok(())
+    })
+}
+
+#[test]
 fn a_gap_cannot_be_accepted_where_there_is_none() -> Result<()> {
     source("no_gap", json!({}), async |source| {
         let resume = |name: &str, accept_gap_at| ResumeSubscriptionRequest {
@@ -85,7 +155,7 @@ fn a_gap_cannot_be_accepted_where_there_is_none() -> Result<()> {
         };
         let name = source.subscription().to_owned();
         let cases = [
-            (resume(&name, Some(twinroute_proto::event::v1::Position::default())), Code::FailedPrecondition),
+            (resume(&name, Some(Position::default())), Code::FailedPrecondition),
             (resume(&name, None), Code::InvalidArgument),
             (resume("other", None), Code::NotFound),
         ];

@@ -22,6 +22,8 @@ mod slot_watch;
 mod writer;
 
 mod labels;
+mod privileges;
+mod publication;
 mod models;
 mod relationships;
 mod transactions;

@@ -5,6 +5,7 @@ use twinroute_common::event::Item;
 use twinroute_common::lsn::Lsn;
 
 use super::super::{Decoded, Decoder};
+use crate::graphs::Graphs;
 
 const TABLE: u32 = 16_400;
 const AGTYPE: u32 = 16_300;
@@ -37,6 +38,12 @@ impl Wal {
     /// Rows are taken in pieces from now on, as if they were large.
     pub(super) fn in_pieces(mut self, bytes: usize) -> Self {
         self.piece_bytes = Some(bytes);
+        self
+    }
+
+    pub(super) fn only(mut self, graph: &str) -> Self {
+        self.decoder = Decoder::new(1, 16 << 20).only(Graphs::new(&[graph.to_owned()]));
+        self.begin();
         self
     }
 
@@ -88,6 +95,17 @@ impl Wal {
         message.put_u32(1);
         message.put_u8(0);
         message.put_u32(TABLE);
+        self.decode(message);
+        self
+    }
+
+    /// Somebody leaves word in the transaction.
+    pub(super) fn word(mut self, prefix: &str, content: &str) -> Self {
+        let mut message = BytesMut::from(&b"M\x01"[..]);
+        message.put_u64(self.lsn);
+        message.extend_from_slice(prefix.as_bytes());
+        message.put_u8(0);
+        text_of(&mut message, content.as_bytes());
         self.decode(message);
         self
     }
@@ -167,6 +185,10 @@ fn tuple(message: &mut BytesMut, id: &str, document: Option<Option<&str>>) {
 
 fn text(message: &mut BytesMut, value: &[u8]) {
     message.put_u8(b't');
+    text_of(message, value);
+}
+
+fn text_of(message: &mut BytesMut, value: &[u8]) {
     message.put_u32(u32::try_from(value.len()).unwrap());
     message.extend_from_slice(value);
 }
