@@ -1,10 +1,11 @@
 //! The life of a service process: settings, logs, health, signals, and an exit code that says how it ended.
 //!
 //! Exit codes: 0 after a clean end, 1 after a failure or when the grace period was not enough, 2 for a mistake in
-//! the command line or the configuration.
+//! the command line or the configuration. Of a health check: 0 for well, 1 for not well.
 
 mod cli;
 mod drain;
+mod healthcheck;
 mod life;
 
 use std::error::Error;
@@ -18,11 +19,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use drain::{Drain, Part};
 
+use crate::causes::Causes;
 use crate::config::{self, Settings};
 use crate::health::Health;
 use crate::http::SharedRegistry;
 use crate::telemetry;
-use cli::Cli;
+use cli::{Cli, Command};
 
 /// What distinguishes one binary from another.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +102,18 @@ where
     if cli.check {
         say(io::stdout(), "ok");
         return End::Clean;
+    }
+    if let Some(Command::Healthcheck { question }) = cli.command {
+        return match healthcheck::ask(question, settings.base().http) {
+            Ok(answer) => {
+                say(io::stdout(), &answer);
+                End::Clean
+            }
+            Err(unhealthy) => {
+                say(io::stderr(), &Causes(&unhealthy).to_string());
+                End::Failed
+            }
+        };
     }
     if let Err(error) = telemetry::start(settings.base().log) {
         say(io::stderr(), &error.to_string());

@@ -5,6 +5,7 @@ mod arrival;
 mod change;
 mod expectation;
 mod factory;
+pub mod generator;
 mod line;
 mod sample;
 mod screen;

@@ -2,21 +2,35 @@
 
 use std::path::PathBuf;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use serde_json::Value;
 
 use super::Service;
+use super::healthcheck::Question;
 use crate::config::Settings;
 
 /// Command line of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 pub(super) struct Cli {
     /// YAML file with the settings; keys that it lacks keep their defaults
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "TWINROUTE_CONFIG", global = true)]
     pub(super) config: Option<PathBuf>,
     /// Check the settings, print `ok` and exit; mistakes are listed all at once and give exit code 2
     #[arg(long)]
     pub(super) check: bool,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+/// What else the binary can do than to be the service.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub(super) enum Command {
+    /// Ask the service that runs with the same configuration how it is; exit code 0 when it is well, 1 when it is not
+    Healthcheck {
+        /// What to ask
+        #[arg(value_enum, default_value_t = Question::Ready)]
+        question: Question,
+    },
 }
 
 /// Parses the process's arguments; `--help`, `--version` and mistakes end the process here.
@@ -83,6 +97,20 @@ mod tests {
         let matches =
             command::<Sample>(&SERVICE).get_matches_from(["sample", "--config", "a.yaml", "--check"]);
         let cli = Cli::from_arg_matches(&matches).unwrap();
-        assert_eq!(cli, Cli { config: Some(PathBuf::from("a.yaml")), check: true });
+        assert_eq!(cli, Cli { config: Some(PathBuf::from("a.yaml")), check: true, command: None });
+    }
+
+    #[test]
+    fn a_health_check_takes_the_configuration_of_the_service() {
+        let parsed = |arguments: &[&str]| {
+            let matches = command::<Sample>(&SERVICE).get_matches_from(arguments);
+            Cli::from_arg_matches(&matches).unwrap()
+        };
+        let ready = parsed(&["sample", "healthcheck", "--config", "a.yaml"]);
+        let question = Question::Ready;
+        assert_eq!(ready.command, Some(Command::Healthcheck { question }));
+        assert_eq!(ready.config, Some(PathBuf::from("a.yaml")));
+        let live = parsed(&["sample", "healthcheck", "live"]);
+        assert_eq!(live.command, Some(Command::Healthcheck { question: Question::Live }));
     }
 }

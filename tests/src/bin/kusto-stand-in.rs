@@ -1,24 +1,51 @@
 //! Runs the Kusto stand-in as a process of its own.
 
-use std::{net::Ipv4Addr, path::PathBuf};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
-use clap::Parser;
-use tokio::net::TcpListener;
+use clap::{Parser, Subcommand};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    signal::unix::{SignalKind, signal},
+};
 use twinroute_tests::{kusto_stand_in, servers::azurite::Account};
 
-/// A stand-in for Kusto's data-management endpoint on 127.0.0.1, in front of an Azurite there.
+/// How long a health check waits for the connection.
+const PROBE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// A stand-in for Kusto's data-management endpoint, in front of an Azurite.
 #[derive(Parser)]
 struct Arguments {
-    /// The port to listen on.
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves until it is told to stop.
+    Serve(Serve),
+    /// Whether one serves on this port of 127.0.0.1.
+    Healthcheck {
+        /// The port.
+        port: u16,
+    },
+}
+
+#[derive(Parser)]
+struct Serve {
+    /// Where to listen.
     #[arg(long)]
-    port: u16,
-    /// The port of Azurite's blob service.
+    listen: SocketAddr,
+    /// Azurite's blob service, as the stand-in and its clients reach it: http://host:port
     #[arg(long)]
-    azurite_blob_port: u16,
-    /// The port of Azurite's queue service.
+    azurite_blobs: String,
+    /// Azurite's queue service, likewise.
     #[arg(long)]
-    azurite_queue_port: u16,
+    azurite_queues: String,
     /// Where tables are kept: a folder per database, a `<table>.jsonl` with the rows in it.
     #[arg(long)]
     dir: PathBuf,
@@ -26,11 +53,26 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    match Arguments::parse().command {
+        Command::Serve(arguments) => serve(arguments).await,
+        Command::Healthcheck { port } => {
+            let connecting = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+            tokio::time::timeout(PROBE_DEADLINE, connecting).await?.context("nobody answers")?;
+            Ok(())
+        }
+    }
+}
+
+async fn serve(arguments: Serve) -> Result<()> {
     tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
-    let arguments = Arguments::parse();
-    let account = Account::on_ports(arguments.azurite_blob_port, arguments.azurite_queue_port);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, arguments.port))
+    // As the first process of a container it would not end on a signal that it does not ask for.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let account = Account::at(&arguments.azurite_blobs, &arguments.azurite_queues);
+    let listener = TcpListener::bind(arguments.listen)
         .await
-        .with_context(|| format!("cannot listen on port {}", arguments.port))?;
-    kusto_stand_in::serve(listener, account, arguments.dir).await
+        .with_context(|| format!("cannot listen on {}", arguments.listen))?;
+    tokio::select! {
+        served = kusto_stand_in::serve(listener, account, arguments.dir) => served,
+        _ = terminate.recv() => Ok(()),
+    }
 }

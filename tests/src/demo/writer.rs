@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Time from one transaction to the next: a rate that even a busy machine keeps.
-const PACE: Duration = Duration::from_millis(33);
+pub(super) const PACE: Duration = Duration::from_millis(33);
 
 /// How long PostgreSQL may take for a transaction, or to read the ledger.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -82,11 +82,7 @@ impl Writer {
         let open = graph.change().await?;
         let count = changes.len();
         for mut change in changes {
-            let marker = open.mark(change.entity.key()).await?;
-            if !matches!(change.entity, Entity::Model(_)) && change.operation != Operation::Delete {
-                change.properties.insert(ledger::MARKER.to_owned(), json!(marker));
-            }
-            apply(&open, &change).await?;
+            let marker = record(&open, &mut change).await?;
             journal.insert(marker.to_string(), change);
         }
         match end {
@@ -100,7 +96,22 @@ impl Writer {
     }
 }
 
-async fn within_deadline<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+/// Enters a change into the ledger and makes it; gives back its marker.
+pub(super) async fn record(open: &twins::Change<'_>, change: &mut Change) -> Result<i64> {
+    let marker = open.mark(change.entity.key()).await?;
+    show_marker(change, marker);
+    apply(open, change).await?;
+    Ok(marker)
+}
+
+/// Gives a change the property that shows its entry in the ledger, if it has properties.
+pub(super) fn show_marker(change: &mut Change, marker: i64) {
+    if !matches!(change.entity, Entity::Model(_)) && change.operation != Operation::Delete {
+        change.properties.insert(ledger::MARKER.to_owned(), json!(marker));
+    }
+}
+
+pub(super) async fn within_deadline<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let done = tokio::time::timeout(DEADLINE, work).await;
     done.context("PostgreSQL does not answer; its log may tell why")?
 }

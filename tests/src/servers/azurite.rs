@@ -15,9 +15,9 @@ use crate::{checkout, ports, process::Process};
 /// Where the services of one storage account answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// `http://127.0.0.1:<port>/devstoreaccount1`
+    /// `http://<host>:<port>/devstoreaccount1`
     pub blob_endpoint: String,
-    /// `http://127.0.0.1:<port>/devstoreaccount1`
+    /// `http://<host>:<port>/devstoreaccount1`
     pub queue_endpoint: String,
 }
 
@@ -25,8 +25,15 @@ impl Account {
     /// Azurite's account, whose services answer on these ports of 127.0.0.1.
     #[must_use]
     pub fn on_ports(blob: u16, queue: u16) -> Self {
-        let endpoint = |port| format!("http://127.0.0.1:{port}/{}", sas::ACCOUNT);
-        Self { blob_endpoint: endpoint(blob), queue_endpoint: endpoint(queue) }
+        let service = |port| format!("http://127.0.0.1:{port}");
+        Self::at(&service(blob), &service(queue))
+    }
+
+    /// Azurite's account, whose services answer at these URLs, `http://<host>:<port>`.
+    #[must_use]
+    pub fn at(blobs: &str, queues: &str) -> Self {
+        let endpoint = |service: &str| format!("{}/{}", service.trim_end_matches('/'), sas::ACCOUNT);
+        Self { blob_endpoint: endpoint(blobs), queue_endpoint: endpoint(queues) }
     }
 
     /// The URL of a container, signed for all that can be done with it and its blobs.

@@ -95,10 +95,11 @@ impl Kusto {
 
 fn launch(dir: &Path, port: u16, (blob, queue): (u16, u16)) -> Result<Process> {
     let mut command = Command::new(checkout::binary("kusto-stand-in")?);
+    let at = |port: u16| format!("127.0.0.1:{port}");
     command
-        .args(["--port", &port.to_string()])
-        .args(["--azurite-blob-port", &blob.to_string()])
-        .args(["--azurite-queue-port", &queue.to_string()])
+        .args(["serve", "--listen", &at(port)])
+        .args(["--azurite-blobs", &format!("http://{}", at(blob))])
+        .args(["--azurite-queues", &format!("http://{}", at(queue))])
         .arg("--dir")
         .arg(dir.join("tables"));
     Process::start("the Kusto stand-in", command, &dir.join("log"))

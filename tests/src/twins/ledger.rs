@@ -49,6 +49,15 @@ pub async fn expected(client: &Client) -> Result<Vec<Expected>> {
     rows.iter().map(change).collect()
 }
 
+/// How many changes have been committed.
+///
+/// # Errors
+/// When the server does not answer.
+pub async fn count(client: &Client) -> Result<usize> {
+    let row = client.query_one("SELECT count(*) FROM ledger.changes", &[]).await?;
+    Ok(row.try_get::<_, i64>(0)?.try_into()?)
+}
+
 /// What the oracle needs to know of an event.
 #[must_use]
 pub fn arrival(received: &Received) -> Arrival {
