@@ -1,5 +1,8 @@
 //! Capture's configuration. Every limit has its unit in its name and its reason beside it.
 
+mod live;
+mod subscriptions;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +11,12 @@ use twinroute_common::config::{
 };
 use twinroute_common::grpc::ServerSettings;
 
+pub use self::live::LiveSettings;
+pub use self::subscriptions::SubscriptionsSettings;
 use crate::postgres::ConnectionString;
+
+/// Largest number of partitions: each has a log and a lease, and a hole in the stream is put into each.
+pub const PARTITION_COUNT_MAX: u32 = 4_096;
 
 /// All settings of capture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +28,10 @@ pub struct CaptureSettings {
     pub source: SourceSettings,
     /// Section `stream`.
     pub stream: StreamSettings,
+    /// Section `subscriptions`.
+    pub subscriptions: SubscriptionsSettings,
+    /// Section `live`.
+    pub live: LiveSettings,
     /// Section `grpc`.
     pub grpc: ServerSettings,
     /// Section `http`.
@@ -38,6 +50,8 @@ impl Default for CaptureSettings {
             postgres: PostgresSettings::default(),
             source: SourceSettings::default(),
             stream: StreamSettings::default(),
+            subscriptions: SubscriptionsSettings::default(),
+            live: LiveSettings::default(),
             grpc: ServerSettings::on_port(50051),
             http: HttpSettings::on_port(9091),
             log: LogSettings::default(),
@@ -123,19 +137,28 @@ impl Default for SourceSettings {
     }
 }
 
-impl SourceSettings {
-    /// Name of the subscription's replication slot.
-    #[must_use]
-    pub fn slot(&self) -> String {
-        format!("twinroute_{}", self.subscription)
-    }
+/// Name of a subscription's replication slot.
+#[must_use]
+pub fn slot_of(subscription: &str) -> String {
+    format!("twinroute_{subscription}")
+}
+
+/// A subscription's name is part of its slot's, which PostgreSQL restricts to these characters and 63 of them.
+///
+/// # Errors
+/// What it must be.
+pub fn check_name(name: &str) -> Result<(), &'static str> {
+    let fits = (1..=40).contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+    if fits { Ok(()) } else { Err("must be 1 to 40 of a-z, 0-9 and _, and start with a letter") }
 }
 
 /// Section `stream`: bounds of the capture stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamSettings {
-    /// Number of partitions of a new subscription.
+    /// Number of partitions of a new subscription that names none.
     pub partition_count: u32,
     /// A consumer without heartbeat for this long loses its partitions, in milliseconds.
     pub lease_ms: u64,
@@ -161,7 +184,7 @@ pub struct StreamSettings {
     pub unacked_bytes_max: u64,
     /// Reading stops, between transactions, this many bytes of WAL ahead of what is confirmed.
     pub unconfirmed_wal_bytes_max: u64,
-    /// Largest number of connected consumers.
+    /// Largest number of connected consumers of one subscription.
     pub consumers_max: usize,
 }
 
@@ -202,12 +225,7 @@ impl Settings for CaptureSettings {
     fn problems(&self) -> Vec<Problem> {
         let (postgres, source, stream) = (&self.postgres, &self.source, &self.stream);
         let hour_ms = 3_600_000;
-        let name = |key: &str, value: &str| {
-            let fits = (1..=40).contains(&value.len())
-                && value.starts_with(|first: char| first.is_ascii_lowercase())
-                && value.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
-            (!fits).then(|| Problem::new(key, "must be 1 to 40 of a-z, 0-9 and _, and start with a letter"))
-        };
+        let name = |key: &str, value: &str| check_name(value).err().map(|must| Problem::new(key, must));
         let graphs = source.graphs.iter().any(|graph| graph.trim().is_empty()) || source.graphs.is_empty();
         let mistake = || ConnectionString::new(postgres).err();
         [
@@ -223,7 +241,7 @@ impl Settings for CaptureSettings {
             check::range("source.labels_poll_ms", &source.labels_poll_ms, &(50..=hour_ms)),
             check::range("source.lock_timeout_ms", &source.lock_timeout_ms, &(1..=60_000)),
             check::range("source.slot_poll_ms", &source.slot_poll_ms, &(50..=hour_ms)),
-            check::range("stream.partition_count", &stream.partition_count, &(1..=4_096)),
+            check::range("stream.partition_count", &stream.partition_count, &(1..=PARTITION_COUNT_MAX)),
             check::range("stream.lease_ms", &stream.lease_ms, &(500..=hour_ms)),
             check::range("stream.revoke_deadline_ms", &stream.revoke_deadline_ms, &(100..=hour_ms)),
             check::range("stream.progress_interval_ms", &stream.progress_interval_ms, &(10..=hour_ms)),
@@ -244,6 +262,8 @@ impl Settings for CaptureSettings {
         ]
         .into_iter()
         .flatten()
+        .chain(self.subscriptions.problems())
+        .chain(self.live.problems())
         .chain(self.grpc.problems("grpc"))
         .collect()
     }

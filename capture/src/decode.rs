@@ -24,6 +24,7 @@ use self::pgoutput::{Begin, Change, FormatError, Message, Relation, Value};
 use self::poison::Poison;
 use self::table::{DocumentColumns, Table};
 use self::window::{Before, RowChange, Window};
+use crate::selection::Selection;
 
 /// What a poison event keeps of a row, in bytes: enough to see what it was, small enough to be handed on.
 const RAW_PREFIX_BYTES: usize = 64 << 10;
@@ -68,6 +69,7 @@ pub enum Decoded {
 pub struct Decoder {
     incarnation: u64,
     event_bytes_max: usize,
+    selection: Selection,
     types: HashMap<u32, String>,
     tables: HashMap<u32, Arc<Table>>,
     transaction: Option<Transaction>,
@@ -90,11 +92,19 @@ impl Decoder {
         Self {
             incarnation,
             event_bytes_max,
+            selection: Selection::default(),
             types: HashMap::new(),
             tables: HashMap::new(),
             transaction: None,
             rows_skipped: 0,
         }
+    }
+
+    /// The same, for a part of the entities only. Rows of other tables are not read.
+    #[must_use]
+    pub fn selecting(mut self, selection: Selection) -> Self {
+        self.selection = selection;
+        self
     }
 
     /// Rows that belong to no entity, since the start.
@@ -126,7 +136,8 @@ impl Decoder {
                 Ok(Decoded::Committed { items, end_lsn: commit.end_lsn })
             }
             Message::Relation(relation) => {
-                let table = Table::new(&relation, |oid| self.types.get(&oid).map(String::as_str));
+                let type_name = |oid| self.types.get(&oid).map(String::as_str);
+                let table = Table::new(&relation, &self.selection, type_name);
                 self.tables.insert(relation.oid, Arc::new(table));
                 Ok(Decoded::Table { relation })
             }
@@ -150,6 +161,7 @@ impl Decoder {
         transaction.window.count_row(change.column_bytes());
         match table.documents {
             None => transaction.window.count_skipped(),
+            Some(_) if !table.is_selected => {}
             Some(columns) => {
                 let row = RowChange::new(relation, &table, columns, change, position);
                 if let Err(poison) = self.apply(&mut transaction.window, row, columns, change) {
@@ -228,7 +240,7 @@ impl Decoder {
         };
         let position = transaction.next_position(self.incarnation, start);
         let tables = relations.iter().filter_map(|oid| self.tables.get(oid));
-        for table in tables.filter(|table| table.documents.is_some()) {
+        for table in tables.filter(|table| table.documents.is_some() && table.is_selected) {
             transaction.window.push_other(Item::Discontinuity(Discontinuity {
                 position,
                 last_known: None,
@@ -240,7 +252,7 @@ impl Decoder {
     }
 
     fn close(&mut self, transaction: &mut Transaction, ended: bool) -> Vec<Item> {
-        let (items, skipped) = transaction.window.close(&transaction.begin, ended);
+        let (items, skipped) = transaction.window.close(&transaction.begin, &self.selection, ended);
         self.rows_skipped += skipped;
         items
     }

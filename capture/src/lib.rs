@@ -6,6 +6,10 @@ pub mod state;
 
 pub mod forecast;
 pub mod gap;
+pub mod retention;
+pub mod selection;
+
+pub mod catalog;
 pub mod pipeline;
 pub mod postgres;
 pub mod replication;
@@ -13,6 +17,8 @@ pub mod replication;
 pub mod decode;
 pub mod hub;
 pub mod subscription;
+
+pub mod live;
 
 pub mod service;
 pub mod wire;

@@ -13,6 +13,7 @@ mod load;
 mod raw;
 mod source;
 
+mod administration;
 mod alone;
 mod decision;
 
@@ -23,6 +24,7 @@ mod transactions;
 mod twins;
 
 mod blocked;
+mod bound;
 mod forgotten;
 mod gaps;
 mod group;
@@ -42,8 +44,10 @@ mod consumers;
 mod filters;
 mod frames;
 mod idle;
+mod live;
 mod readme;
 mod routes;
 mod start;
 mod stream;
+mod subscriptions;
 mod takeover;

@@ -5,6 +5,7 @@ use twinroute_common::event::Item;
 use twinroute_common::lsn::Lsn;
 
 use super::super::{Decoded, Decoder};
+use crate::selection::Selection;
 
 const TABLE: u32 = 16_400;
 const AGTYPE: u32 = 16_300;
@@ -27,6 +28,12 @@ impl Wal {
 
     pub(super) fn event_bytes_max(mut self, bytes: usize) -> Self {
         self.decoder = Decoder::new(1, bytes);
+        self.begin();
+        self
+    }
+
+    pub(super) fn selecting(mut self, selection: Selection) -> Self {
+        self.decoder = Decoder::new(1, 16 << 20).selecting(selection);
         self.begin();
         self
     }
