@@ -1,6 +1,8 @@
 //! Capture's configuration. Every limit has its unit in its name and its reason beside it.
 
+mod live;
 mod memory;
+mod subscriptions;
 
 use std::time::Duration;
 
@@ -10,9 +12,14 @@ use twinroute_common::config::{
 };
 use twinroute_common::grpc::ServerSettings;
 
+pub use self::live::LiveSettings;
 pub use self::memory::MemorySettings;
+pub use self::subscriptions::SubscriptionsSettings;
 use crate::graphs::Graphs;
 use crate::postgres::ConnectionString;
+
+/// Largest number of partitions: each has a log and a lease, and a hole in the stream is put into each.
+pub const PARTITION_COUNT_MAX: u32 = 4_096;
 
 /// All settings of capture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +33,10 @@ pub struct CaptureSettings {
     pub stream: StreamSettings,
     /// Section `memory`.
     pub memory: MemorySettings,
+    /// Section `subscriptions`.
+    pub subscriptions: SubscriptionsSettings,
+    /// Section `live`.
+    pub live: LiveSettings,
     /// Section `grpc`.
     pub grpc: ServerSettings,
     /// Section `http`.
@@ -45,6 +56,8 @@ impl Default for CaptureSettings {
             source: SourceSettings::default(),
             stream: StreamSettings::default(),
             memory: MemorySettings::default(),
+            subscriptions: SubscriptionsSettings::default(),
+            live: LiveSettings::default(),
             grpc: ServerSettings::on_port(50051),
             http: HttpSettings::on_port(9091),
             log: LogSettings::default(),
@@ -130,19 +143,28 @@ impl Default for SourceSettings {
     }
 }
 
-impl SourceSettings {
-    /// Name of the subscription's replication slot.
-    #[must_use]
-    pub fn slot(&self) -> String {
-        format!("twinroute_{}", self.subscription)
-    }
+/// Name of a subscription's replication slot.
+#[must_use]
+pub fn slot_of(subscription: &str) -> String {
+    format!("twinroute_{subscription}")
+}
+
+/// A subscription's name is part of its slot's, which PostgreSQL restricts to these characters and 63 of them.
+///
+/// # Errors
+/// What it must be.
+pub fn check_name(name: &str) -> Result<(), &'static str> {
+    let fits = (1..=40).contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+    if fits { Ok(()) } else { Err("must be 1 to 40 of a-z, 0-9 and _, and start with a letter") }
 }
 
 /// Section `stream`: bounds of the capture stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamSettings {
-    /// Number of partitions of a new subscription.
+    /// Number of partitions of a new subscription that names none.
     pub partition_count: u32,
     /// A consumer without heartbeat for this long loses its partitions, in milliseconds.
     pub lease_ms: u64,
@@ -170,7 +192,7 @@ pub struct StreamSettings {
     pub unacked_bytes_max: u64,
     /// Reading stops, between transactions, this many bytes of WAL ahead of what is confirmed.
     pub unconfirmed_wal_bytes_max: u64,
-    /// Largest number of connected consumers.
+    /// Largest number of connected consumers of one subscription.
     pub consumers_max: usize,
 }
 
@@ -218,12 +240,7 @@ impl Settings for CaptureSettings {
     fn problems(&self) -> Vec<Problem> {
         let (postgres, source, stream) = (&self.postgres, &self.source, &self.stream);
         let hour_ms = 3_600_000;
-        let name = |key: &str, value: &str| {
-            let fits = (1..=40).contains(&value.len())
-                && value.starts_with(|first: char| first.is_ascii_lowercase())
-                && value.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
-            (!fits).then(|| Problem::new(key, "must be 1 to 40 of a-z, 0-9 and _, and start with a letter"))
-        };
+        let name = |key: &str, value: &str| check_name(value).err().map(|must| Problem::new(key, must));
         let mistake = || ConnectionString::new(postgres).err();
         [
             check::url("postgres.url", &postgres.url, &["postgres", "postgresql"])
@@ -238,7 +255,7 @@ impl Settings for CaptureSettings {
             check::range("source.labels_poll_ms", &source.labels_poll_ms, &(50..=hour_ms)),
             check::range("source.lock_timeout_ms", &source.lock_timeout_ms, &(1..=60_000)),
             check::range("source.slot_poll_ms", &source.slot_poll_ms, &(50..=hour_ms)),
-            check::range("stream.partition_count", &stream.partition_count, &(1..=4_096)),
+            check::range("stream.partition_count", &stream.partition_count, &(1..=PARTITION_COUNT_MAX)),
             check::range("stream.lease_ms", &stream.lease_ms, &(500..=hour_ms)),
             check::range("stream.revoke_deadline_ms", &stream.revoke_deadline_ms, &(100..=hour_ms)),
             check::range("stream.unacked_age_max_ms", &stream.unacked_age_max_ms, &(100..=24 * hour_ms)),
@@ -261,6 +278,8 @@ impl Settings for CaptureSettings {
         ]
         .into_iter()
         .flatten()
+        .chain(self.subscriptions.problems())
+        .chain(self.live.problems())
         .chain(self.grpc.problems("grpc"))
         .collect()
     }

@@ -31,6 +31,7 @@ use self::row::{Change, Text, Value};
 use self::table::{DocumentColumns, Table};
 use self::window::{Before, RowChange, Window};
 use crate::graphs::Graphs;
+use crate::selection::Selection;
 use crate::unpublished::{self, Unpublished};
 
 /// Largest message that is taken whole, in bytes. A larger one comes in pieces, so that what is received need not be held
@@ -78,6 +79,7 @@ pub struct Decoder {
     incarnation: u64,
     event_bytes_max: usize,
     graphs: Option<Graphs>,
+    selection: Selection,
     types: HashMap<u32, String>,
     tables: HashMap<u32, Arc<Table>>,
     transaction: Option<Transaction>,
@@ -102,6 +104,7 @@ impl Decoder {
             incarnation,
             event_bytes_max,
             graphs: None,
+            selection: Selection::default(),
             types: HashMap::new(),
             tables: HashMap::new(),
             transaction: None,
@@ -114,6 +117,13 @@ impl Decoder {
     #[must_use]
     pub fn only(mut self, graphs: Graphs) -> Self {
         self.graphs = Some(graphs);
+        self
+    }
+
+    /// The same, for a part of the entities only. Rows of other tables are not read.
+    #[must_use]
+    pub fn selecting(mut self, selection: Selection) -> Self {
+        self.selection = selection;
         self
     }
 
@@ -169,7 +179,8 @@ impl Decoder {
                 Ok(Decoded::Committed { items, end_lsn: commit.end_lsn })
             }
             Message::Relation(relation) => {
-                let mut table = Table::new(&relation, |oid| self.types.get(&oid).map(String::as_str));
+                let type_name = |oid| self.types.get(&oid).map(String::as_str);
+                let mut table = Table::new(&relation, &self.selection, type_name);
                 table.documents = table.documents.filter(|_| self.captures(&relation.schema));
                 self.tables.insert(relation.oid, Arc::new(table));
                 Ok(Decoded::Table { relation })
@@ -195,6 +206,7 @@ impl Decoder {
         transaction.window.count_row(change.column_bytes());
         match table.documents {
             None => transaction.window.count_skipped(),
+            Some(_) if !table.is_selected => {}
             Some(columns) => {
                 let row = RowChange::new(relation, &table, columns, change, position);
                 if let Err(poison) = self.apply(&mut transaction.window, row, columns, change) {
@@ -263,7 +275,7 @@ impl Decoder {
         };
         let position = transaction.next_position(self.incarnation, start);
         let tables = relations.iter().filter_map(|oid| self.tables.get(oid));
-        for table in tables.filter(|table| table.documents.is_some()) {
+        for table in tables.filter(|table| table.documents.is_some() && table.is_selected) {
             transaction.window.push_other(Item::Discontinuity(Discontinuity {
                 position,
                 last_known: None,
@@ -280,7 +292,10 @@ impl Decoder {
             return Ok(Decoded::Nothing);
         }
         let unpublished = Unpublished::read(&message.content);
-        if unpublished.as_ref().is_some_and(|label| !self.captures(&label.graph)) {
+        let is_other = |one: &Unpublished| {
+            !self.captures(&one.graph) || !self.selection.takes_table(&one.graph, &one.label)
+        };
+        if unpublished.as_ref().is_some_and(is_other) {
             return Ok(Decoded::Nothing);
         }
         let Some(transaction) = &mut self.transaction else {
@@ -297,7 +312,7 @@ impl Decoder {
     }
 
     fn close(&mut self, transaction: &mut Transaction, ended: bool) -> Vec<Item> {
-        let (items, skipped) = transaction.window.close(&transaction.begin, ended);
+        let (items, skipped) = transaction.window.close(&transaction.begin, &self.selection, ended);
         self.rows_skipped += skipped;
         items
     }

@@ -14,6 +14,7 @@ pub use self::claim::impossible;
 pub use self::server::{Server, branches};
 use crate::postgres::row::SubscriptionRow;
 use crate::postgres::slot::SlotView;
+use crate::retention::{Retention, Verdict};
 
 /// What happened to the WAL that was needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,12 +31,20 @@ pub enum Cause {
     WentBack,
     /// The server is another database cluster.
     OtherServer,
+    /// The slot held back more WAL than the subscription may, and so capture itself dropped it.
+    Dropped,
 }
 
 impl Cause {
     /// All there are.
-    pub const ALL: [Self; 5] =
-        [Self::SlotGone, Self::SlotInvalidated, Self::SlotMoved, Self::WentBack, Self::OtherServer];
+    pub const ALL: [Self; 6] = [
+        Self::SlotGone,
+        Self::SlotInvalidated,
+        Self::SlotMoved,
+        Self::WentBack,
+        Self::OtherServer,
+        Self::Dropped,
+    ];
 
     /// As metrics name it.
     #[must_use]
@@ -46,6 +55,7 @@ impl Cause {
             Self::SlotMoved => "slot_moved",
             Self::WentBack => "went_back",
             Self::OtherServer => "other_server",
+            Self::Dropped => "dropped",
         }
     }
 
@@ -63,6 +73,10 @@ impl Cause {
             Self::WentBack => "name the standbys in synchronized_standby_slots before the next failover",
             Self::OtherServer => {
                 "point postgres.url at the server that the subscription belongs to, if this is not it"
+            }
+            Self::Dropped => {
+                "see why its consumers were so far behind; or delete it, and create it with a larger \
+                 wal_retained_bytes_max or retention_policy REPORT"
             }
         }
     }
@@ -205,6 +219,13 @@ pub fn find(
         return found(Cause::SlotMoved, boundary(row.incarnation, confirmed), reason);
     }
     None
+}
+
+/// The slot holds back more WAL than it may, and is to be dropped for it. `settled` is all that the subscription has had.
+#[must_use]
+pub fn over_bound(retention: Retention, name: &str, slot: &SlotView, settled: Position) -> Option<Gap> {
+    let Verdict::Dropped(why) = retention.judge(name, slot.retained_bytes) else { return None };
+    Some(Gap { cause: Cause::Dropped, at: settled, reason: format!("{why}, and was dropped") })
 }
 
 /// What this process did, and the server does not know.

@@ -3,7 +3,7 @@
 //! Every lock is held for one short, pure step; nobody waits inside.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -22,7 +22,19 @@ pub struct Hub {
     subscription: Mutex<Subscription>,
     wakers: Mutex<HashMap<ConsumerKey, Arc<Notify>>>,
     room: Notify,
+    ending: OnceLock<Ending>,
     closed: CancellationToken,
+}
+
+/// Why all streams end.
+#[derive(Clone, Debug)]
+pub enum Ending {
+    /// The walsender or the lock is lost: what was sent may be sent again by another capture.
+    Lost,
+    /// The subscription is deleted.
+    Deleted,
+    /// A live consumer holds more than it may: how much.
+    Behind(String),
 }
 
 /// What stays the same while a subscription runs.
@@ -47,6 +59,7 @@ impl Hub {
             subscription: Mutex::new(subscription),
             wakers: Mutex::new(HashMap::new()),
             room: Notify::new(),
+            ending: OnceLock::new(),
             closed: CancellationToken::new(),
         })
     }
@@ -57,7 +70,7 @@ impl Hub {
     }
 
     /// Takes what the reader has read: items, and the end of the transaction if it was reached.
-    pub fn push(&self, items: Vec<Item>, committed: Option<Lsn>) {
+    pub fn push(&self, items: Vec<impl Into<Arc<Item>>>, committed: Option<Lsn>) {
         let now = Instant::now();
         let wakes = !items.is_empty();
         self.with(|subscription| {
@@ -103,14 +116,22 @@ impl Hub {
         self.wakers().values().for_each(|waker| waker.notify_one());
     }
 
-    /// Ends all streams: the walsender or the lock is lost.
-    pub fn close(&self) {
+    /// Ends all streams. The first reason counts.
+    pub fn close(&self, ending: Ending) {
+        self.ending.get_or_init(|| ending);
         self.closed.cancel();
     }
 
-    /// Ends when the hub is closed.
-    pub async fn closed(&self) {
+    /// All streams end, or have ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.is_cancelled()
+    }
+
+    /// Waits until the hub is closed; gives the reason.
+    pub async fn closed(&self) -> Ending {
         self.closed.cancelled().await;
+        self.ending.get().cloned().unwrap_or(Ending::Lost)
     }
 
     fn lock(&self) -> MutexGuard<'_, Subscription> {

@@ -7,6 +7,10 @@ pub mod state;
 pub mod forecast;
 pub mod gap;
 pub mod graphs;
+pub mod retention;
+pub mod selection;
+
+pub mod catalog;
 pub mod pipeline;
 pub mod postgres;
 pub mod replication;
@@ -15,6 +19,8 @@ pub mod unpublished;
 pub mod decode;
 pub mod hub;
 pub mod subscription;
+
+pub mod live;
 
 pub mod service;
 pub mod wire;

@@ -1,5 +1,7 @@
 //! A subscription from its lock to its stream, again and again: each time something fails, all of it starts anew.
 
+mod charge;
+mod created;
 mod keeper;
 mod opening;
 mod stopped;
@@ -15,23 +17,24 @@ use twinroute_common::causes::Causes;
 use twinroute_common::event::Item;
 use twinroute_common::outage::Outage;
 
+pub use self::charge::{Charge, Order, Origin};
 use self::keeper::Keeper;
 use crate::config::CaptureSettings;
 use crate::decode::Decoder;
 use crate::forecast::Forecast;
 use crate::gap::{Memory, Server};
 use crate::graphs::Graphs;
-use crate::hub::{Hub, Identity};
-use crate::metrics::Metrics;
+use crate::hub::{Ending, Hub, Identity};
+use crate::metrics::SubscriptionMetrics;
 use crate::postgres::ConnectionString;
-use crate::postgres::control::{Control, ControlError, try_lock};
+use crate::postgres::control::{Control, ControlError, report_interval, try_lock};
 use crate::postgres::labels::Labels;
 use crate::postgres::row::SubscriptionRow;
 use crate::postgres::slot;
 use crate::replication::reader::{ReadError, Reader};
 use crate::replication::{Connection, ReplicationError};
 use crate::state::{Running, State, StateTeller, Watched};
-use crate::subscription::{Bounds, Subscription};
+use crate::subscription::Subscription;
 
 /// Why a run of the subscription ended.
 #[derive(Debug, thiserror::Error)]
@@ -63,15 +66,22 @@ pub enum PipelineError {
     /// What all streams were told is not true any more: they end, and all starts anew at once.
     #[error("{0}")]
     StartAnew(&'static str),
+    /// The pipeline is to do something else than to run.
+    #[error("the subscription is deleted, or left to another capture")]
+    Ordered,
+    /// The subscription's row is gone, and so is the subscription.
+    #[error("the subscription is gone")]
+    Gone,
 }
 
 /// Runs a subscription until `stop`.
 #[derive(Debug)]
 pub struct Pipeline {
+    charge: Charge,
     settings: Arc<CaptureSettings>,
     config: Arc<ConnectionString>,
     teller: StateTeller,
-    metrics: Metrics,
+    metrics: SubscriptionMetrics,
     memory: Option<Memory>,
 }
 
@@ -79,26 +89,34 @@ impl Pipeline {
     /// A pipeline that has not begun. `config` is what `postgres.url` says.
     #[must_use]
     pub fn new(
+        charge: Charge,
         settings: Arc<CaptureSettings>,
         config: Arc<ConnectionString>,
         teller: StateTeller,
-        metrics: Metrics,
+        metrics: SubscriptionMetrics,
     ) -> Self {
-        Self { settings, config, teller, metrics, memory: None }
+        Self { charge, settings, config, teller, metrics, memory: None }
     }
 
-    /// Runs, and starts anew after each failure, until `stop`.
+    /// Runs, and starts anew after each failure, until `stop`, or the subscription is gone or left to another capture.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(
             Duration::from_millis(200),
             Duration::from_millis(self.settings.postgres.reconnect_wait_max_ms),
         );
-        let mut outage = Outage::new("stream from PostgreSQL", self.config.place());
-        while !stop.is_cancelled() {
+        let what = format!("stream subscription {} from PostgreSQL", self.charge.name);
+        let mut outage = Outage::new(what, self.config.place());
+        while !stop.is_cancelled() && self.charge.order() != Order::Leave {
             let ended = self.run_once(&stop, &mut outage, &mut backoff).await;
             let Err(error) = ended else { continue };
             let reason = Causes(&error).to_string();
             let wait = match error {
+                PipelineError::Gone => return,
+                PipelineError::Ordered => {
+                    backoff.reset();
+                    self.connecting(reason, Vec::new());
+                    continue;
+                }
                 PipelineError::Standby(holder) => {
                     self.teller.tell(State::Standby { holder });
                     Duration::from_secs(1)
@@ -137,14 +155,12 @@ impl Pipeline {
     ) -> Result<(), PipelineError> {
         let publication = self.settings.source.publication.clone();
         let deadline = self.settings.postgres.answer_deadline();
-        let name = self.settings.source.subscription.clone();
-        let control_name = format!("twinroute-capture {name} control");
-        let control = Control::open(&self.config, &control_name, deadline).await?;
-        if let Err(holder) = try_lock(&control, &name).await? {
+        let control = Control::open(&self.config, &self.charge.control_name(), deadline).await?;
+        if let Err(holder) = try_lock(&control, &self.charge.name).await? {
             return Err(PipelineError::Standby(holder));
         }
         let labels = self.prepare(&control).await?;
-        let walsender_name = format!("twinroute-capture {name}");
+        let walsender_name = self.charge.walsender_name();
         let mut connection =
             Connection::open(&self.config, control.server(), &walsender_name, deadline).await?;
         let (server, opened) = self.open(&control, &mut connection).await?;
@@ -154,7 +170,7 @@ impl Pipeline {
                 drop(connection);
                 outage.works();
                 backoff.reset();
-                return self.stopped(control, &server, stopped, stop).await;
+                return self.stopped(control, &server, stopped, labels, stop).await;
             }
         };
         let started = connection.start(&row.slot, row.confirmed, &publication).await;
@@ -164,13 +180,15 @@ impl Pipeline {
             }
             return Err(error.into());
         }
-        info!(slot = row.slot, from = %row.confirmed, generation = row.generation, "streaming");
+        let (subscription, generation) = (&self.charge.name, row.generation);
+        info!(subscription, slot = row.slot, from = %row.confirmed, generation, "streaming");
         control.server().tell();
         outage.works();
         let hub = self.hub(&row, &server);
         let began = Instant::now();
         let ended = self.stream(control, connection, &row, Arc::clone(&hub), labels, stop).await;
-        hub.close();
+        let is_gone = matches!(ended, Err(PipelineError::Ordered)) && self.charge.order() == Order::LookAtRow;
+        hub.close(if is_gone { Ending::Deleted } else { Ending::Lost });
         self.remember(&row, &server, &hub);
         // A stream that breaks as soon as it has begun would otherwise be begun again without end and without a pause.
         if began.elapsed() >= self.settings.postgres.reconnect_wait_max() {
@@ -181,23 +199,13 @@ impl Pipeline {
 
     /// Where streams join. A gap that was accepted and not acknowledged by all comes first.
     fn hub(&self, row: &SubscriptionRow, server: &Server) -> Arc<Hub> {
-        let stream = &self.settings.stream;
         let identity = Identity {
-            subscription: self.settings.source.subscription.clone(),
+            subscription: self.charge.name.clone(),
             slot: row.slot.clone(),
             server: server.clone(),
             incarnation: row.incarnation,
         };
-        let bounds = Bounds {
-            partition_count: row.partition_count,
-            frame_events_max: stream.frame_events_max,
-            frame_bytes_max: stream.frame_bytes_max,
-            unacked_events_max: stream.unacked_events_max,
-            unacked_bytes_max: stream.unacked_bytes_max,
-            unconfirmed_wal_bytes_max: stream.unconfirmed_wal_bytes_max,
-            revoke_deadline: Duration::from_millis(stream.revoke_deadline_ms),
-            unacked_age_max: stream.unacked_age_max(),
-        };
+        let bounds = self.charge.bounds(&self.settings, row.partition_count);
         let mut subscription = Subscription::new(bounds, row.generation, row.confirmed, row.consumer_version);
         subscription.keep_group_token(row.group_token.clone());
         if let Some(accepted) = &row.gaps.accepted {
@@ -238,11 +246,12 @@ impl Pipeline {
         // Hints, of which one is enough; a few, so that several new labels are seen at once.
         let (tables, new_tables) = mpsc::channel(16);
         let (requests, asked) = mpsc::channel(stream.consumers_max);
-        let shortfall = labels.shortfall.clone();
-        let (watched_sender, watched) = watch::channel(Watched { shortfall, time_to_slot_loss: None });
-        let decoder =
-            Decoder::new(row.incarnation, usize::try_from(stream.event_bytes_max).unwrap_or(usize::MAX))
-                .only(Graphs::new(&self.settings.source.graphs));
+        let watched = Watched { shortfall: labels.shortfall.clone(), ..Watched::default() };
+        let (watched_sender, watched) = watch::channel(watched);
+        let event_bytes_max = usize::try_from(stream.event_bytes_max).unwrap_or(usize::MAX);
+        let decoder = Decoder::new(row.incarnation, event_bytes_max)
+            .only(Graphs::new(&self.settings.source.graphs))
+            .selecting(self.charge.selection());
         let reader = Reader::new(
             connection,
             decoder,
@@ -250,12 +259,13 @@ impl Pipeline {
             self.metrics.clone(),
             confirmable,
             tables,
-            self.report_interval(&control).await?,
+            report_interval(&control).await?,
         );
         let mut keeper = Keeper {
             control,
             hub: Arc::clone(&hub),
             settings: Arc::clone(&self.settings),
+            charge: self.charge.clone(),
             confirmable: confirmable_sender,
             requests: asked,
             new_tables,
@@ -265,8 +275,10 @@ impl Pipeline {
             accepted: row.gaps.accepted.clone(),
             forecast: Forecast::default(),
         };
-        self.teller.tell(State::Streaming(Running { hub, requests, watched }));
+        let metrics = self.metrics.clone();
+        self.teller.tell(State::Streaming(Running { hub, requests: Some(requests), watched, metrics }));
         let ended = tokio::select! {
+            () = self.charge.ordered() => Err(PipelineError::Ordered),
             read = reader.run(stop.clone()) => read.map_err(PipelineError::from),
             kept = keeper.run() => kept.map(|never| match never {}),
         };
@@ -274,16 +286,5 @@ impl Pipeline {
         self.connecting("stopping", Vec::new());
         keeper.drain_consumers().await?;
         reader.finish().await.map_err(PipelineError::from)
-    }
-
-    /// A third of the time after which the server gives a silent receiver up.
-    async fn report_interval(&self, control: &Control) -> Result<Duration, PipelineError> {
-        let query = "SELECT extract(epoch FROM current_setting('wal_sender_timeout')::interval)::float8";
-        let rows = control.rows(query, &[]).await?;
-        let timeout_s = rows.first().map_or(0.0, |row| row.get::<_, f64>(0));
-        let third = Duration::try_from_secs_f64(timeout_s / 3.0).unwrap_or_default();
-        // 0 switches the timeout off; a report every 10 s still shows where we are.
-        let ten = Duration::from_secs(10);
-        Ok(if third.is_zero() { ten } else { third.min(ten) })
     }
 }

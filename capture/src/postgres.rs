@@ -8,6 +8,7 @@ pub mod transport;
 
 pub mod control;
 pub mod labels;
+pub mod options;
 pub mod row;
 pub mod slot;
 mod sql;

@@ -1,4 +1,4 @@
-//! Wires the service: the subscription's pipeline, and the gRPC server beside it.
+//! Wires the service: the configured subscription's pipeline, those of created ones, and the gRPC server beside them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,11 @@ use twinroute_common::listen::ListenError;
 use twinroute_common::service::Context;
 use twinroute_proto::capture::v1::capture_service_server::CaptureServiceServer;
 
+use crate::catalog::{Catalog, Follower, Served};
 use crate::config::CaptureSettings;
+use crate::live::Live;
 use crate::metrics::Metrics;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Charge, Origin, Pipeline};
 use crate::postgres::connection_string::{ConnectionString, UrlMistake};
 use crate::service::CaptureGrpc;
 use crate::state::StateTeller;
@@ -41,17 +43,20 @@ pub async fn run(context: Context<CaptureSettings>) -> Result<(), RunError> {
     let Context { settings, health, registry, shutdown, drain, .. } = context;
     let connection_string = Arc::new(ConnectionString::new(&settings.postgres)?);
     let metrics = Metrics::new(&mut registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    let (teller, state) = StateTeller::new(
-        settings.source.subscription.clone(),
-        health.condition("subscription"),
-        metrics.clone(),
-    );
+    let name = settings.source.subscription.clone();
+    let of_configured = metrics.of(&name);
+    let condition = Some(health.condition("subscription"));
+    let (teller, state) = StateTeller::new(name.clone(), condition, of_configured.clone());
+    let configured = Served { name: name.clone(), created: None, state, metrics: of_configured.clone() };
+    let catalog = Arc::new(Catalog::new(configured));
 
+    let (live, tail) =
+        Live::new(Arc::clone(&settings), Arc::clone(&connection_string), metrics.clone(), shutdown.clone());
     let grpc = CaptureGrpc::new(
         Arc::clone(&settings),
         Arc::clone(&connection_string),
-        state,
-        metrics.clone(),
+        Arc::clone(&catalog),
+        live,
         shutdown.clone(),
     );
     let server = GrpcServer::bind("grpc.listen", &settings.grpc).await?;
@@ -63,8 +68,13 @@ pub async fn run(context: Context<CaptureSettings>) -> Result<(), RunError> {
     let streams_may_end = CancellationToken::new();
     let serving = tokio::spawn(server.serve(health.clone(), streams_may_end.clone()));
 
-    let part = drain.part("the subscription's last confirmation");
-    let pipeline = Pipeline::new(settings, connection_string, teller, metrics);
+    let part = drain.part("the subscriptions' last confirmation");
+    let follower = Follower::new(catalog, Arc::clone(&settings), Arc::clone(&connection_string), metrics);
+    let charge = Charge { name, origin: Origin::Configured };
+    let pipeline = Pipeline::new(charge, settings, connection_string, teller, of_configured);
+    let subscriptions = async {
+        tokio::join!(pipeline.run(shutdown.clone()), follower.run(shutdown.clone()), tail);
+    };
     let liveness = health.liveness();
     let beat = async {
         loop {
@@ -73,7 +83,7 @@ pub async fn run(context: Context<CaptureSettings>) -> Result<(), RunError> {
         }
     };
     tokio::select! {
-        () = pipeline.run(shutdown) => {}
+        () = subscriptions => {}
         () = beat => {}
     }
     drop(part);

@@ -1,6 +1,10 @@
 //! The gRPC service: streams for consumers, and the unary companions.
 
+mod creation;
+mod deletion;
+mod finding;
 mod greeting;
+mod listing;
 mod resume;
 mod session;
 mod slots;
@@ -9,7 +13,7 @@ mod status;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tokio_util::sync::CancellationToken;
@@ -18,70 +22,36 @@ use twinroute_proto::capture::v1 as proto;
 use twinroute_proto::capture::v1::capture_service_server::CaptureService;
 
 use self::session::Session;
+use crate::catalog::Catalog;
 use crate::config::CaptureSettings;
-use crate::metrics::Metrics;
+use crate::live::Live;
 use crate::postgres::ConnectionString;
-use crate::state::{Running, State};
 
-/// Serves consumers of one subscription.
+/// Serves the consumers of all subscriptions of this process.
 #[derive(Clone, Debug)]
 pub struct CaptureGrpc {
     settings: Arc<CaptureSettings>,
-    state: watch::Receiver<State>,
-    metrics: Metrics,
+    config: Arc<ConnectionString>,
+    catalog: Arc<Catalog>,
+    live: Live,
     status: status::StatusReader,
     shutdown: CancellationToken,
 }
 
 impl CaptureGrpc {
-    /// A service that follows `state`. At `shutdown` consumers are told to go away.
+    /// A service of what `catalog` has. At `shutdown` consumers are told to go away.
     #[must_use]
     pub fn new(
         settings: Arc<CaptureSettings>,
-        connection_string: Arc<ConnectionString>,
-        state: watch::Receiver<State>,
-        metrics: Metrics,
+        config: Arc<ConnectionString>,
+        catalog: Arc<Catalog>,
+        live: Live,
         shutdown: CancellationToken,
     ) -> Self {
-        let status = status::StatusReader::new(
-            Arc::clone(&settings),
-            connection_string,
-            state.clone(),
-            metrics.clone(),
-        );
-        Self { settings, state, metrics, status, shutdown }
+        let status =
+            status::StatusReader::new(Arc::clone(&settings), Arc::clone(&config), Arc::clone(&catalog));
+        Self { settings, config, catalog, live, status, shutdown }
     }
-
-    /// The running subscription, or why there is none.
-    fn running(&self) -> Result<Running, Status> {
-        match &*self.state.borrow() {
-            State::Streaming(running) => Ok(running.clone()),
-            State::Connecting { reason, .. } => {
-                Err(Status::unavailable(format!("capture is connecting: {reason}")))
-            }
-            State::Standby { holder } => {
-                Err(Status::unavailable(format!("standing by: the subscription is held by {holder}")))
-            }
-            State::Stopped(stopped) => {
-                let reason = stopped.reason(&self.settings.source.subscription);
-                Err(Status::unavailable(format!("the subscription is stopped: {reason}")))
-            }
-        }
-    }
-
-    /// The only subscription there is.
-    fn check_name(&self, name: &str) -> Result<(), Status> {
-        if name == self.settings.source.subscription {
-            return Ok(());
-        }
-        Err(Status::not_found(format!("there is no subscription `{name}`")))
-    }
-}
-
-fn later(what: &str) -> Status {
-    Status::unimplemented(format!(
-        "{what} comes with a later version; this one serves source.subscription only"
-    ))
 }
 
 #[tonic::async_trait]
@@ -95,13 +65,13 @@ impl CaptureService for CaptureGrpc {
         if self.shutdown.is_cancelled() {
             return Err(Status::unavailable("capture is stopping; connect to another one"));
         }
-        let running = self.running()?;
+        finding::may_open(&self.catalog)?;
         let (frames, queued) = mpsc::channel(self.settings.stream.frames_queued_max);
         let (last_word, ended) = oneshot::channel();
         let session = Session {
-            running,
+            catalog: Arc::clone(&self.catalog),
+            live: self.live.clone(),
             settings: Arc::clone(&self.settings),
-            metrics: self.metrics.clone(),
             shutdown: self.shutdown.clone(),
             incoming: request.into_inner(),
             frames,
@@ -121,33 +91,35 @@ impl CaptureService for CaptureGrpc {
 
     async fn create_subscription(
         &self,
-        _request: Request<proto::CreateSubscriptionRequest>,
+        request: Request<proto::CreateSubscriptionRequest>,
     ) -> Result<Response<proto::CreateSubscriptionResponse>, Status> {
-        Err(later("CreateSubscription"))
+        let wanted = request.into_inner().subscription.unwrap_or_default();
+        let subscription = Some(self.create(wanted).await?);
+        Ok(Response::new(proto::CreateSubscriptionResponse { subscription }))
     }
 
     async fn get_subscription(
         &self,
         request: Request<proto::GetSubscriptionRequest>,
     ) -> Result<Response<proto::GetSubscriptionResponse>, Status> {
-        self.check_name(&request.into_inner().name)?;
-        let subscription = Some(self.status.subscription());
+        let served = finding::served(&self.catalog, &request.into_inner().name)?;
+        let subscription = Some(self.status.subscription(&served));
         Ok(Response::new(proto::GetSubscriptionResponse { subscription }))
     }
 
     async fn list_subscriptions(
         &self,
-        _request: Request<proto::ListSubscriptionsRequest>,
+        request: Request<proto::ListSubscriptionsRequest>,
     ) -> Result<Response<proto::ListSubscriptionsResponse>, Status> {
-        let subscriptions = vec![self.status.subscription()];
-        Ok(Response::new(proto::ListSubscriptionsResponse { subscriptions, next_page_token: String::new() }))
+        Ok(Response::new(self.list(&request.into_inner())?))
     }
 
     async fn delete_subscription(
         &self,
-        _request: Request<proto::DeleteSubscriptionRequest>,
+        request: Request<proto::DeleteSubscriptionRequest>,
     ) -> Result<Response<proto::DeleteSubscriptionResponse>, Status> {
-        Err(later("DeleteSubscription"))
+        self.delete(&request.into_inner().name).await?;
+        Ok(Response::new(proto::DeleteSubscriptionResponse {}))
     }
 
     async fn resume_subscription(

@@ -9,7 +9,7 @@ use twinroute_common::position::Position;
 
 use crate::gap::Gap;
 use crate::hub::Hub;
-use crate::metrics::Metrics;
+use crate::metrics::SubscriptionMetrics;
 use crate::postgres::labels::Shortfall;
 use crate::postgres::row::SubscriptionRow;
 use crate::wire::position_json;
@@ -66,10 +66,12 @@ impl Stopped {
 pub struct Running {
     /// Where streams join.
     pub hub: Arc<Hub>,
-    /// Takes what must be stored before it takes effect.
-    pub requests: mpsc::Sender<Request>,
+    /// Takes what must be stored before it takes effect; `None` for a live one, of which nothing is stored.
+    pub requests: Option<mpsc::Sender<Request>>,
     /// What is looked at from time to time.
     pub watched: watch::Receiver<Watched>,
+    /// Shows how it is.
+    pub metrics: SubscriptionMetrics,
 }
 
 /// What is looked at in PostgreSQL from time to time.
@@ -79,6 +81,8 @@ pub struct Watched {
     pub shortfall: Shortfall,
     /// Time until the slot is lost, if it is in danger.
     pub time_to_slot_loss: Option<Duration>,
+    /// The slot keeps more WAL than half of what it may: how much.
+    pub over_half_of_bound: Option<String>,
 }
 
 /// What a stream or a call asks of a running subscription.
@@ -134,17 +138,17 @@ pub enum ResumeRefused {
 pub struct StateTeller {
     subscription: String,
     state: watch::Sender<State>,
-    condition: Condition,
-    metrics: Metrics,
+    condition: Option<Condition>,
+    metrics: SubscriptionMetrics,
 }
 
 impl StateTeller {
-    /// Starts as connecting. Readiness follows `condition`.
+    /// Starts as connecting. Readiness follows `condition`, if there is one.
     #[must_use]
     pub fn new(
         subscription: String,
-        condition: Condition,
-        metrics: Metrics,
+        condition: Option<Condition>,
+        metrics: SubscriptionMetrics,
     ) -> (Self, watch::Receiver<State>) {
         let starting = State::Connecting { reason: "starting".to_owned(), required_statements: Vec::new() };
         let (state, receiver) = watch::channel(starting);
@@ -153,15 +157,17 @@ impl StateTeller {
 
     /// The subscription is doing something else now.
     pub fn tell(&self, state: State) {
-        match &state {
-            State::Connecting { reason, .. } => self.condition.failing(reason.clone()),
-            State::Standby { holder } => {
-                self.condition.failing(format!("standing by: the subscription is held by {holder}"));
+        if let Some(condition) = &self.condition {
+            match &state {
+                State::Connecting { reason, .. } => condition.failing(reason.clone()),
+                State::Standby { holder } => {
+                    condition.failing(format!("standing by: the subscription is held by {holder}"));
+                }
+                State::Stopped(stopped) => {
+                    condition.failing(format!("stopped: {}", stopped.reason(&self.subscription)));
+                }
+                State::Streaming(_) => condition.ok(),
             }
-            State::Stopped(stopped) => {
-                self.condition.failing(format!("stopped: {}", stopped.reason(&self.subscription)));
-            }
-            State::Streaming(_) => self.condition.ok(),
         }
         let cause = match &state {
             State::Stopped(stopped) => Some(stopped.gap.cause),

@@ -68,15 +68,15 @@ impl Subscription {
     // What was read.
 
     /// Takes items of the open transaction, in position order.
-    pub fn push(&mut self, items: Vec<Item>, now: Instant) {
+    pub fn push(&mut self, items: Vec<impl Into<Arc<Item>>>, now: Instant) {
         for item in items {
+            let item: Arc<Item> = item.into();
             let cost_bytes = item.cost_bytes();
-            let partition = match &item {
+            let partition = match &*item {
                 Item::Event(event) => Some(partition_of(&event.ordering_key, self.bounds.partition_count)),
                 Item::Poison(poison) => Some(partition_of(&poison.ordering_key, self.bounds.partition_count)),
                 Item::Discontinuity(_) => None,
             };
-            let item = Arc::new(item);
             let partitions = partition.map_or(0..self.bounds.partition_count, |one| one..one + 1);
             let transaction = self.transactions.add_items(partitions.len(), now);
             for partition in partitions {

@@ -9,10 +9,13 @@ use twinroute_common::position::Position;
 use twinroute_proto::capture::v1 as proto;
 use twinroute_proto::capture::v1::subscribe_request::Frame as Request;
 use twinroute_proto::capture::v1::subscribe_response::Frame as Response;
+use twinroute_proto::event::v1::EntityKind;
 
 use crate::config::StreamSettings;
 use crate::hub::Identity;
-use crate::subscription::{OutBatch, OutFrame};
+use crate::retention::Policy;
+use crate::selection::Selection;
+use crate::subscription::{Bounds, OutBatch, OutFrame};
 
 /// A frame from a consumer.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,20 +79,16 @@ impl TryFrom<proto::SubscribeRequest> for InFrame {
 
 /// The answer to Hello.
 #[must_use]
-pub fn welcome(
-    identity: &Identity,
-    partition_count: u32,
-    settings: &StreamSettings,
-) -> proto::SubscribeResponse {
+pub fn welcome(identity: &Identity, bounds: Bounds, settings: &StreamSettings) -> proto::SubscribeResponse {
     response(Response::Welcome(proto::Welcome {
-        partition_count,
+        partition_count: bounds.partition_count,
         partition_hash: proto::PartitionHash::Fnv1a64Folded.into(),
         lease: Some(duration(settings.lease())),
         limits: Some(proto::Limits {
-            frame_bytes_max: settings.frame_bytes_max,
+            frame_bytes_max: bounds.frame_bytes_max,
             event_bytes_max: settings.event_bytes_max,
-            unacked_events_max: settings.unacked_events_max,
-            unacked_bytes_max: settings.unacked_bytes_max,
+            unacked_events_max: bounds.unacked_events_max,
+            unacked_bytes_max: bounds.unacked_bytes_max,
         }),
         system_identifier: identity.server.system_identifier.clone(),
         timeline: identity.server.timeline,
@@ -159,6 +158,26 @@ fn batch(batch: OutBatch) -> proto::Batch {
 
 fn response(frame: Response) -> proto::SubscribeResponse {
     proto::SubscribeResponse { frame: Some(frame) }
+}
+
+impl From<Policy> for proto::RetentionPolicy {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Report => Self::Report,
+            Policy::Drop => Self::Drop,
+        }
+    }
+}
+
+/// A filter as protobuf has it.
+#[must_use]
+pub fn filter(selection: &Selection) -> proto::SubscriptionFilter {
+    let kinds = selection.kinds.iter().map(|&kind| EntityKind::from(kind).into());
+    proto::SubscriptionFilter {
+        graphs: selection.graphs.clone(),
+        kinds: kinds.collect(),
+        labels: selection.labels.clone(),
+    }
 }
 
 /// A position as protobuf's JSON has it, to be given back in a call.

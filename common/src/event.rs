@@ -1,6 +1,7 @@
 //! What happened to one entity of a graph in one committed transaction.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::position::Position;
 
@@ -16,7 +17,8 @@ pub enum Operation {
 }
 
 /// What kind of entity it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EntityKind {
     /// A digital twin, known by its `$dtId`.
     Twin,

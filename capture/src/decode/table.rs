@@ -7,6 +7,7 @@ use twinroute_common::event::EntityKind;
 use super::document::{Document, Mark, Notation};
 use super::pgoutput::Relation;
 use super::row::{Tuple, Value};
+use crate::selection::Selection;
 
 /// Labels that AGE-based twins keep for themselves.
 const INTERNAL_LABELS: [&str; 2] = ["_extends", "_hasComponent"];
@@ -26,6 +27,8 @@ pub struct Table {
     pub label: Arc<str>,
     /// Where the documents are; `None` for a table that holds none.
     pub documents: Option<DocumentColumns>,
+    /// Its rows are wanted.
+    pub is_selected: bool,
 }
 
 /// Where a table has its documents.
@@ -52,7 +55,11 @@ pub struct Entity<'a> {
 
 impl Table {
     /// Looks at a table's columns. `type_name` resolves the OID of a type that is not built in.
-    pub fn new<'t>(relation: &Relation, type_name: impl Fn(u32) -> Option<&'t str>) -> Self {
+    pub fn new<'t>(
+        relation: &Relation,
+        selection: &Selection,
+        type_name: impl Fn(u32) -> Option<&'t str>,
+    ) -> Self {
         let position = |name: &str| relation.columns.iter().position(|column| column.name == name);
         let internal =
             relation.schema == CATALOG_SCHEMA || INTERNAL_LABELS.contains(&relation.table.as_str());
@@ -60,7 +67,12 @@ impl Table {
             let notation = notation(relation.columns.get(properties)?.type_oid, type_name)?;
             Some(DocumentColumns { properties, notation, id: position("id") })
         });
-        Self { graph: relation.schema.as_str().into(), label: relation.table.as_str().into(), documents }
+        Self {
+            graph: relation.schema.as_str().into(),
+            label: relation.table.as_str().into(),
+            documents,
+            is_selected: selection.takes_table(&relation.schema, &relation.table),
+        }
     }
 
     /// The entity that a document of this table describes; `None` when it describes none.

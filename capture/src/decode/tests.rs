@@ -7,6 +7,7 @@ use twinroute_common::lsn::Lsn;
 
 use self::wire::Wal;
 use super::window::{WINDOW_BYTES_MAX, WINDOW_ROWS_MAX};
+use crate::selection::Selection;
 use crate::unpublished::PREFIX;
 
 const ROOM: &str = r#"{"$dtId": "room1", "$metadata": {"$model": "m"}, "t": 1}"#;
@@ -274,4 +275,19 @@ fn decoding_again_gives_the_same_items() {
         wal.delete("3", Some(WARM_ROOM)).commit()
     };
     assert_eq!(decode(), decode());
+}
+
+#[test]
+fn of_what_is_not_selected_nothing_comes_and_what_has_no_kind_comes_with_its_table() {
+    let items = |label: &str, kind: EntityKind| {
+        let selection =
+            Selection { labels: vec![label.to_owned()], kinds: vec![kind], ..Selection::default() };
+        Wal::new().selecting(selection).insert("1", ROOM).insert("2", "{").truncate().commit()
+    };
+    // another label: neither rows, nor those that cannot be read, nor that all are gone
+    assert_eq!(items("Lamp", EntityKind::Twin), []);
+    // another kind: a row that cannot be read has none, and a truncation is of all
+    let other = items("Twin", EntityKind::Model);
+    assert!(matches!(other.as_slice(), [Item::Poison(_), Item::Discontinuity(_)]), "{other:?}");
+    assert_eq!(items("Twin", EntityKind::Twin).len(), 3);
 }

@@ -15,6 +15,7 @@ use super::document::Document;
 use super::pgoutput::Begin;
 use super::row::{Change, Tuple};
 use super::table::{DocumentColumns, Entity, Table, is_stub};
+use crate::selection::Selection;
 
 /// A window is closed at this many row changes.
 pub const WINDOW_ROWS_MAX: usize = 65_536;
@@ -182,9 +183,14 @@ impl Window {
         &mut self.chains[index]
     }
 
-    /// Ends the window: its items in order. Unless the transaction is at its end, stubs that this window created go into
+    /// Ends the window: its items in order, as far as their kinds are selected. Unless the transaction is at its end, stubs that this window created go into
     /// the next window, once.
-    pub(super) fn close(&mut self, begin: &Begin, transaction_ended: bool) -> (Vec<Item>, u64) {
+    pub(super) fn close(
+        &mut self,
+        begin: &Begin,
+        selection: &Selection,
+        transaction_ended: bool,
+    ) -> (Vec<Item>, u64) {
         let mut items = std::mem::take(&mut self.others);
         let chains = std::mem::take(&mut self.chains);
         let mut skipped = std::mem::take(&mut self.skipped);
@@ -195,6 +201,7 @@ impl Window {
         for effect in &effects {
             match effect.stub_chain(&chains).filter(|_| !transaction_ended) {
                 Some(chain) => carried.push(chain),
+                None if !selection.takes_kind(effect.entity.kind) => {}
                 None => items.extend(effect.event(&chains, begin).map(Item::Event)),
             }
         }

@@ -1,6 +1,7 @@
 //! Tests of the gap decision.
 
 use super::*;
+use crate::postgres::options::Options;
 use crate::postgres::row::PARTITION_HASH;
 
 const SYSTEM: &str = "7400000000000000001";
@@ -27,6 +28,7 @@ fn given() -> Given {
         confirmed: Lsn(100),
         consumer_version: 0,
         gaps: Gaps::default(),
+        options: Options::default(),
     };
     let memory = Memory {
         system_identifier: SYSTEM.to_owned(),

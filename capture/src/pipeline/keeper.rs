@@ -10,16 +10,18 @@ use tracing::{info, warn};
 use twinroute_common::lsn::Lsn;
 
 use super::PipelineError;
+use super::charge::Charge;
 use crate::config::CaptureSettings;
 use crate::decode::pgoutput::Relation;
 use crate::forecast::Forecast;
-use crate::gap::{AcceptedGap, Gap, Gaps};
+use crate::gap::{self, AcceptedGap, Gap, Gaps};
 use crate::hub::Hub;
-use crate::metrics::Metrics;
+use crate::metrics::SubscriptionMetrics;
 use crate::postgres::Control;
 use crate::postgres::labels::Labels;
 use crate::postgres::row::{self, Told};
-use crate::postgres::slot;
+use crate::postgres::slot::{self, SlotView};
+use crate::retention::Verdict;
 use crate::state::{Request, Resume, ResumeRefused, Watched};
 use crate::subscription::Subscription;
 
@@ -29,12 +31,13 @@ pub(super) struct Keeper {
     pub(super) control: Control,
     pub(super) hub: Arc<Hub>,
     pub(super) settings: Arc<CaptureSettings>,
+    pub(super) charge: Charge,
     /// What is stored, and so may be told to the slot.
     pub(super) confirmable: watch::Sender<Lsn>,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) new_tables: mpsc::Receiver<Relation>,
     pub(super) labels: Labels,
-    pub(super) metrics: Metrics,
+    pub(super) metrics: SubscriptionMetrics,
     pub(super) watched: watch::Sender<Watched>,
     /// Comes first in every partition, and is pending until all have acknowledged it.
     pub(super) accepted: Option<AcceptedGap>,
@@ -54,6 +57,7 @@ impl Keeper {
         slot.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last_store = Instant::now();
         let mut last_settled = 0;
+        let follows = self.charge.follows_labels();
         loop {
             tokio::select! {
                 biased;
@@ -72,11 +76,11 @@ impl Keeper {
                 }
                 // A label that is new has no old rows until it is looked after.
                 Some(relation) = self.new_tables.recv() => {
-                    if relation.replica_identity != b'f' {
+                    if follows && relation.replica_identity != b'f' {
                         self.follow_labels().await?;
                     }
                 }
-                _ = poll.tick() => self.follow_labels().await?,
+                _ = poll.tick(), if follows => self.follow_labels().await?,
                 _ = slot.tick() => self.look_at_slot().await?,
             }
         }
@@ -110,7 +114,7 @@ impl Keeper {
         // An accepted gap is the first of what is settled.
         let told = if self.accepted.is_some() && settled > 0 { Told::Yes } else { Told::NotYet };
         if confirmed > *self.confirmable.borrow() || told == Told::Yes {
-            let name = &self.settings.source.subscription;
+            let name = &self.charge.name;
             row::store_confirmed(&self.control, name, confirmed, told).await?;
             self.confirmable.send_replace(confirmed);
         }
@@ -141,7 +145,7 @@ impl Keeper {
 
     async fn store_version(&mut self, version: u64) -> Result<(), PipelineError> {
         if version > self.hub.with(|subscription| subscription.min_consumer_version()) {
-            row::store_consumer_version(&self.control, &self.settings.source.subscription, version).await?;
+            row::store_consumer_version(&self.control, &self.charge.name, version).await?;
             self.hub.with(|subscription| subscription.consumer_version(version));
         }
         Ok(())
@@ -155,7 +159,7 @@ impl Keeper {
         if !is_first {
             return Ok(());
         }
-        row::store_group_token(&self.control, &self.settings.source.subscription, &token).await?;
+        row::store_group_token(&self.control, &self.charge.name, &token).await?;
         self.hub.with(|subscription| subscription.keep_group_token(token));
         if others > 0 {
             return Err(PipelineError::StartAnew("the consumers have a group token now"));
@@ -165,7 +169,7 @@ impl Keeper {
 
     async fn stop_at(&mut self, gap: Gap) -> Result<(), PipelineError> {
         let gaps = Gaps { found: Some(gap), accepted: self.accepted.clone() };
-        row::store_gaps(&self.control, &self.settings.source.subscription, &gaps).await?;
+        row::store_gaps(&self.control, &self.charge.name, &gaps).await?;
         Err(PipelineError::StartAnew("a consumer has seen what the server does not have"))
     }
 
@@ -176,7 +180,7 @@ impl Keeper {
             return Ok(());
         }
         if let Some(token) = new_group_token {
-            row::store_group_token(&self.control, &self.settings.source.subscription, &token).await?;
+            row::store_group_token(&self.control, &self.charge.name, &token).await?;
         }
         let _gone = answer.send(Ok(()));
         Err(PipelineError::StartAnew("the consumers have another group token now"))
@@ -190,8 +194,31 @@ impl Keeper {
         self.metrics.slot_retained_bytes.set(view.retained_bytes);
         self.metrics.slot_safe_wal_bytes.set(view.safe_wal_size.map_or(f64::INFINITY, |bytes| bytes as f64));
         self.metrics.slot_loss_seconds.set(left.map_or(f64::INFINITY, |left| left.as_secs_f64()));
-        self.watched.send_modify(|watched| watched.time_to_slot_loss = left);
+        let reported = self.judge(name, &view).await?;
+        self.watched.send_modify(|watched| {
+            watched.time_to_slot_loss = left;
+            watched.over_half_of_bound = reported;
+        });
         Ok(())
+    }
+
+    /// What is to be said of the WAL that the slot keeps. Above its bound the subscription stops, and then its slot is
+    /// dropped.
+    async fn judge(&self, name: &str, view: &SlotView) -> Result<Option<String>, PipelineError> {
+        let retention = self.charge.retention(&self.settings);
+        self.metrics.slot_retained_bytes_max.set(retention.wal_retained_bytes_max);
+        let settled = self.hub.with(|subscription| subscription.confirmed());
+        let settled = gap::boundary(self.hub.identity.incarnation, settled);
+        if let Some(gap) = gap::over_bound(retention, name, view, settled) {
+            let gaps = Gaps { found: Some(gap), accepted: self.accepted.clone() };
+            row::store_gaps(&self.control, &self.charge.name, &gaps).await?;
+            return Err(PipelineError::StartAnew("the slot keeps more WAL than it may"));
+        }
+        let Verdict::Reported(reason) = retention.judge(name, view.retained_bytes) else { return Ok(None) };
+        if self.watched.borrow().over_half_of_bound.is_none() {
+            warn!(subscription = self.charge.name, "{reason}");
+        }
+        Ok(Some(reason))
     }
 
     async fn follow_labels(&mut self) -> Result<(), PipelineError> {

@@ -3,25 +3,27 @@
 use tracing::{info, warn};
 use twinroute_common::lsn::Lsn;
 
+use super::charge::Origin;
+use super::created::make_slot;
 use super::{Pipeline, PipelineError};
 use crate::gap::{self, Cause, Gap, Gaps, Memory, Server};
 use crate::postgres::Control;
 use crate::postgres::labels::Labels;
 use crate::postgres::row::{self, NewRow, SubscriptionRow};
-use crate::postgres::slot;
+use crate::postgres::slot::{self, SlotView};
 use crate::replication::{Connection, ReplicationError};
-
-/// What is stored in the row must outlive a crash of the server, whatever the role's default is.
-const DURABLE: &str = "SELECT set_config('synchronous_commit', 'local', false)
-                       WHERE current_setting('synchronous_commit') = 'off'";
 
 /// A subscription whose changes may be missing, and how.
 pub(super) type AtGap = (SubscriptionRow, Gap);
 
 impl Pipeline {
-    /// Makes schema, publication and identities, or says what somebody else must run.
+    /// Makes schema, publication and identities, or says what somebody else must run. For a created subscription the
+    /// configured one does it.
     pub(super) async fn prepare(&self, control: &Control) -> Result<Labels, PipelineError> {
-        control.run(DURABLE).await?;
+        control.run(row::DURABLE).await?;
+        if let Origin::Created { .. } = self.charge.origin {
+            return Ok(Labels::new(&self.settings.source));
+        }
         match row::create_schema(control).await {
             Err(error) if error.is_privilege() => {
                 let role = control.rows("SELECT quote_ident(current_user)", &[]).await?;
@@ -31,7 +33,9 @@ impl Pipeline {
                     .map(|one| one.split_whitespace().collect::<Vec<_>>().join(" "))
                     .collect();
                 statements.push(format!("GRANT USAGE ON SCHEMA twinroute TO {role}"));
-                statements.push(format!("GRANT SELECT, INSERT, UPDATE ON twinroute.subscription TO {role}"));
+                statements.push(format!(
+                    "GRANT SELECT, INSERT, UPDATE, DELETE ON twinroute.subscription TO {role}"
+                ));
                 return Err(PipelineError::MissingRights { statements });
             }
             other => other?,
@@ -51,27 +55,29 @@ impl Pipeline {
         control: &Control,
         connection: &mut Connection,
     ) -> Result<(Server, Result<SubscriptionRow, AtGap>), PipelineError> {
-        let name = &self.settings.source.subscription;
-        let mut known = row::read(control, name).await?;
-        if known.is_none() {
-            self.insert(control, &connection.server().await?).await?;
-            known = row::read(control, name).await?;
-        }
+        let name = &self.charge.name;
+        let mut row = match self.charge.origin {
+            Origin::Configured => self.configured_row(control, connection).await?,
+            Origin::Created { .. } => self.created_row(control).await?,
+        };
         // After the row is read: a slot that is made writes WAL, and the row is beyond where the WAL ended before.
         let server = connection.server().await?;
-        let mut row =
-            known.ok_or_else(|| PipelineError::NotPrepared("the subscription's row is gone".to_owned()))?;
         if row.partition_hash != row::PARTITION_HASH {
             let reason = format!("its partition hash {} is not known to this version", row.partition_hash);
             return Err(PipelineError::NotPrepared(reason));
         }
-        if let Some(gap) = row.gaps.found.clone() {
-            return Ok((server, Err((row, gap))));
-        }
         let view = slot::view(control, &row.slot).await?;
-        if let Some(gap) = gap::find(&row, self.memory.as_ref(), &server, view.as_ref()) {
-            row.gaps.found = Some(gap.clone());
-            row::store_gaps(control, name, &row.gaps).await?;
+        if row.gaps.found.is_none() {
+            row.gaps.found = self.find_gap(&row, &server, view.as_ref());
+            if row.gaps.found.is_some() {
+                row::store_gaps(control, name, &row.gaps).await?;
+            }
+        }
+        if let Some(gap) = row.gaps.found.clone() {
+            // It is stored that the slot was dropped for what it held back, so now it can be.
+            if gap.cause == Cause::Dropped {
+                self.drop_slot(control, &row.slot).await?;
+            }
             return Ok((server, Err((row, gap))));
         }
         row.generation = row::begin_generation(control, name, server.timeline).await?;
@@ -81,26 +87,40 @@ impl Pipeline {
         Ok((server, Ok(row)))
     }
 
+    fn find_gap(&self, row: &SubscriptionRow, server: &Server, slot: Option<&SlotView>) -> Option<Gap> {
+        gap::find(row, self.memory.as_ref(), server, slot).or_else(|| {
+            let settled = gap::boundary(row.incarnation, row.confirmed);
+            gap::over_bound(self.charge.retention(&self.settings), &row.slot, slot?, settled)
+        })
+    }
+
+    /// Finds the row of the configured subscription, or makes it with its slot.
+    async fn configured_row(
+        &self,
+        control: &Control,
+        connection: &mut Connection,
+    ) -> Result<SubscriptionRow, PipelineError> {
+        let name = &self.charge.name;
+        if let Some(row) = row::read(control, name).await? {
+            return Ok(row);
+        }
+        self.insert(control, &connection.server().await?).await?;
+        let row = row::read(control, name).await?;
+        row.ok_or_else(|| PipelineError::NotPrepared("the subscription's row is gone".to_owned()))
+    }
+
     /// Writes the row of a first start, for which the slot is made; or, where this process remembers one, of a
     /// subscription that the database has forgotten.
     async fn insert(&self, control: &Control, server: &Server) -> Result<(), PipelineError> {
-        let slot = self.settings.source.slot();
+        let slot = self.charge.slot();
         let forgotten = self.memory.as_ref().map(Memory::last_known).map(|at| Gap {
             cause: Cause::WentBack,
             at,
             reason: "the subscription's row in twinroute.subscription is gone".to_owned(),
         });
-        let confirmed = if forgotten.is_some() {
-            Lsn::ZERO
-        } else {
-            if slot::view(control, &slot).await?.is_none() {
-                slot::create(control, &slot).await?;
-                info!(slot, "created the replication slot");
-            }
-            slot::view(control, &slot).await?.unwrap_or_default().confirmed_flush_lsn
-        };
+        let confirmed = if forgotten.is_some() { Lsn::ZERO } else { make_slot(control, &slot).await? };
         let new = NewRow {
-            name: &self.settings.source.subscription,
+            name: &self.charge.name,
             slot: &slot,
             partition_count: self.settings.stream.partition_count,
             system_identifier: &server.system_identifier,

@@ -1,8 +1,10 @@
 //! A subscription that is stopped at a gap: it keeps its lock, and waits for somebody's decision.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 use twinroute_common::causes::Causes;
@@ -12,6 +14,7 @@ use super::{Pipeline, PipelineError};
 use crate::clock::now_ms;
 use crate::gap::{self, Gap, Server};
 use crate::postgres::control::{Control, ControlError};
+use crate::postgres::labels::Labels;
 use crate::postgres::row::{self, SubscriptionRow};
 use crate::postgres::slot::{self, SlotView};
 use crate::state::{Resume, ResumeRefused, State, Stopped};
@@ -24,20 +27,28 @@ impl Pipeline {
         mut control: Control,
         server: &Server,
         (row, gap): AtGap,
+        mut labels: Labels,
         stop: &CancellationToken,
     ) -> Result<(), PipelineError> {
-        let name = &self.settings.source.subscription;
+        let name = &self.charge.name;
         // One decision at a time; the caller of the next one waits.
         let (resumes, mut decisions) = mpsc::channel(1);
         let stopped = Arc::new(Stopped { row, gap, resumes });
         error!(subscription = name, "stopped: {}", stopped.reason(name));
         self.teller.tell(State::Stopped(Arc::clone(&stopped)));
+        let mut poll = interval(Duration::from_millis(self.settings.source.labels_poll_ms));
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
                 // Without the lock another capture may decide.
                 () = control.lost() => return Err(PipelineError::LockLost),
+                () = self.charge.ordered() => return Err(PipelineError::Ordered),
+                // Others stream on, and need the new labels.
+                _ = poll.tick(), if self.charge.follows_labels() => {
+                    labels.follow(&control).await?;
+                }
                 Some(resume) = decisions.recv() => {
                     let Resume { accept_gap_at, new_group_token, answer } = resume;
                     let reported = stopped.gap.at;
@@ -85,7 +96,7 @@ impl Pipeline {
         row: &SubscriptionRow,
         gap: &Gap,
     ) -> Result<(), ControlError> {
-        let name = &self.settings.source.subscription;
+        let name = &self.charge.name;
         let mut view = slot::view(control, &row.slot).await?;
         let is_unusable = |view: &SlotView| view.is_lost() || view.confirmed_flush_lsn > view.wal_end;
         if view.as_ref().is_some_and(is_unusable) {

@@ -97,6 +97,12 @@ impl Control {
         &self.server
     }
 
+    /// How long an answer may take.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     /// Runs statements without parameters.
     ///
     /// # Errors
@@ -180,4 +186,18 @@ pub async fn try_lock(control: &Control, subscription: &str) -> Result<Result<()
     );
     let rows = control.rows(&holder, &[&subscription]).await?;
     Ok(Err(rows.first().map_or_else(|| "an unknown session".to_owned(), |row| row.get(0))))
+}
+
+/// How often a stream must report at least: a third of the time after which the server gives a silent receiver up.
+///
+/// # Errors
+/// [`ControlError`].
+pub async fn report_interval(control: &Control) -> Result<Duration, ControlError> {
+    let query = "SELECT extract(epoch FROM current_setting('wal_sender_timeout')::interval)::float8";
+    let rows = control.rows(query, &[]).await?;
+    let timeout_s = rows.first().map_or(0.0, |row| row.get::<_, f64>(0));
+    let third = Duration::try_from_secs_f64(timeout_s / 3.0).unwrap_or_default();
+    // 0 switches the timeout off; a report every 10 s still shows where we are.
+    let ten = Duration::from_secs(10);
+    Ok(if third.is_zero() { ten } else { third.min(ten) })
 }

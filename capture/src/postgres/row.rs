@@ -4,6 +4,7 @@ use tokio_postgres::types::Json;
 use twinroute_common::lsn::Lsn;
 
 use super::control::{Control, ControlError};
+use super::options::Options;
 use crate::gap::{AcceptedGap, Gaps};
 
 /// Statements that make the schema and the table.
@@ -24,6 +25,10 @@ pub const SCHEMA: [&str; 2] = [
         consumer_version bigint NOT NULL DEFAULT 0,
         pending_discontinuity jsonb)",
 ];
+
+/// What is stored in the row must outlive a crash of the server, whatever the role's default is.
+pub const DURABLE: &str = "SELECT set_config('synchronous_commit', 'local', false)
+                       WHERE current_setting('synchronous_commit') = 'off'";
 
 /// Name of the hash that [`twinroute_common::partition::partition_of`] computes.
 pub const PARTITION_HASH: &str = "fnv1a_64_folded";
@@ -53,6 +58,8 @@ pub struct SubscriptionRow {
     pub consumer_version: u64,
     /// Changes that may be missing.
     pub gaps: Gaps,
+    /// What it was created with.
+    pub options: Options,
 }
 
 /// Makes what is missing.
@@ -78,16 +85,19 @@ pub async fn read(control: &Control, name: &str) -> Result<Option<SubscriptionRo
     let rows = control
         .rows(
             "SELECT slot, partition_count, partition_hash, group_token, system_identifier, timeline, incarnation,
-                    generation, confirmed_lsn::text, consumer_version, pending_discontinuity
+                    generation, confirmed_lsn::text, consumer_version, pending_discontinuity, options
              FROM twinroute.subscription WHERE name = $1",
             &[&name],
         )
         .await?;
     let Some(row) = rows.first() else { return Ok(None) };
-    let gaps = row.try_get::<_, Option<Json<Gaps>>>(10).map_err(|source| ControlError::Postgres {
-        what: format!("has a pending_discontinuity of {name} that this version cannot read"),
+    let unreadable = |column, source| ControlError::Postgres {
+        what: format!("has {column} of {name} that this version cannot read"),
         source,
-    })?;
+    };
+    let gaps = row.try_get::<_, Option<Json<Gaps>>>(10);
+    let gaps = gaps.map_err(|source| unreadable("a pending_discontinuity", source))?;
+    let options = row.try_get::<_, Json<Options>>(11).map_err(|source| unreadable("options", source))?;
     Ok(Some(SubscriptionRow {
         slot: row.get(0),
         partition_count: u32::try_from(row.get::<_, i32>(1)).unwrap_or(1),
@@ -100,6 +110,7 @@ pub async fn read(control: &Control, name: &str) -> Result<Option<SubscriptionRo
         confirmed: lsn(&row.get::<_, String>(8)),
         consumer_version: unsigned(row.get(9)),
         gaps: gaps.map(|Json(gaps)| gaps).unwrap_or_default(),
+        options: options.0,
     }))
 }
 

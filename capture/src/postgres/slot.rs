@@ -90,7 +90,8 @@ async fn look(control: &Control, slot: Option<&str>) -> Result<HashMap<String, S
     Ok(rows.iter().map(|row| (row.get(10), view(row))).collect())
 }
 
-/// Makes the slot, enabled for failover where PostgreSQL can.
+/// Makes the slot, enabled for failover where PostgreSQL can. It is complete when all transactions that were running have
+/// ended; the server itself gives up before our deadline, so that no half-made slot is left behind.
 ///
 /// # Errors
 /// [`ControlError::is_privilege`] when the role may not replicate.
@@ -100,10 +101,14 @@ pub async fn create(control: &Control, slot: &str) -> Result<(), ControlError> {
     } else {
         "SELECT pg_create_logical_replication_slot($1, 'pgoutput')"
     };
-    control.rows(statement, &[&slot]).await.map(drop)
+    let patience = control.deadline() * 4 / 5;
+    control.run(&format!("SET statement_timeout = {}", patience.as_millis())).await?;
+    let made = control.rows(statement, &[&slot]).await;
+    let reset = control.run("RESET statement_timeout").await;
+    made.and(reset)
 }
 
-/// Drops a slot that cannot be read from any more.
+/// Drops a slot.
 ///
 /// # Errors
 /// [`ControlError`] when somebody uses it, or the role may not replicate.

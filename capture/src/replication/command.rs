@@ -3,6 +3,7 @@
 use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
+use twinroute_common::lsn::Lsn;
 
 use super::connection::{Connection, ReplicationError};
 use crate::gap::{Server, branches};
@@ -40,6 +41,17 @@ impl Connection {
     /// [`ReplicationError::Server`] when PostgreSQL refuses.
     pub async fn enable_failover(&mut self, slot: &str) -> Result<(), ReplicationError> {
         self.rows(&format!("ALTER_REPLICATION_SLOT \"{slot}\" (FAILOVER true)")).await.map(drop)
+    }
+
+    /// Makes a slot that ends with this session; gives from where it streams.
+    ///
+    /// # Errors
+    /// [`ReplicationError::Server`] when PostgreSQL refuses.
+    pub async fn create_temporary_slot(&mut self, slot: &str) -> Result<Lsn, ReplicationError> {
+        let command =
+            format!("CREATE_REPLICATION_SLOT \"{slot}\" TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT");
+        let [_name, from] = self.row(&command).await?;
+        from.parse().map_err(|_| ReplicationError::Protocol { expected: "where its slot begins" })
     }
 
     /// The first columns of the only row that a command gives.

@@ -17,7 +17,7 @@ use super::frame::Frame;
 use crate::decode::pgoutput::Relation;
 use crate::decode::{DecodeError, Decoded, Decoder};
 use crate::hub::Hub;
-use crate::metrics::Metrics;
+use crate::metrics::SubscriptionMetrics;
 
 /// Why reading ended.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +36,7 @@ pub struct Reader {
     connection: Connection,
     decoder: Decoder,
     hub: Arc<Hub>,
-    metrics: Metrics,
+    metrics: SubscriptionMetrics,
     /// What the slot may be told, since it is stored.
     confirmable: watch::Receiver<Lsn>,
     tables: tokio::sync::mpsc::Sender<Relation>,
@@ -51,7 +51,7 @@ impl Reader {
         connection: Connection,
         decoder: Decoder,
         hub: Arc<Hub>,
-        metrics: Metrics,
+        metrics: SubscriptionMetrics,
         confirmable: watch::Receiver<Lsn>,
         tables: tokio::sync::mpsc::Sender<Relation>,
         report_interval: Duration,

@@ -5,10 +5,13 @@ use tokio::time::timeout;
 use tonic::Status;
 use twinroute_proto::capture::v1 as proto;
 
+use super::creation::selection;
+use super::finding::{here, running};
 use super::session::Session;
 use crate::clock::now_ms;
 use crate::gap;
-use crate::state::Request;
+use crate::live::LiveRefused;
+use crate::state::{Request, Running};
 
 /// Longest `consumer_id`, in bytes: enough for a host name and a process.
 const CONSUMER_ID_BYTES_MAX: usize = 256;
@@ -17,28 +20,32 @@ const CONSUMER_ID_BYTES_MAX: usize = 256;
 const GROUP_TOKEN_BYTES_MAX: usize = 256;
 
 impl Session {
-    /// The consumer may join.
+    /// The consumer may join; gives what.
     ///
     /// # Errors
     /// Why not.
-    pub(super) async fn admit(&self, hello: &proto::Hello) -> Result<(), Status> {
-        let subscription = &self.running.hub.identity.subscription;
-        match &hello.source {
-            Some(proto::hello::Source::Subscription(name)) if name == subscription => {}
-            Some(proto::hello::Source::Subscription(name)) => {
-                return Err(Status::not_found(format!(
-                    "there is no subscription `{name}`, but `{subscription}`"
-                )));
-            }
-            Some(proto::hello::Source::Live(_)) => return Err(super::later("a live subscription")),
-            None => return Err(Status::invalid_argument("Hello names no subscription")),
-        }
+    pub(super) async fn admit(&self, hello: &proto::Hello) -> Result<Running, Status> {
         let id = &hello.consumer_id;
         if id.is_empty() || id.len() > CONSUMER_ID_BYTES_MAX {
             let reason = format!("Hello.consumer_id must have 1 to {CONSUMER_ID_BYTES_MAX} bytes");
             return Err(Status::invalid_argument(reason));
         }
-        let consumers = self.running.hub.with(|subscription| subscription.consumer_count());
+        match &hello.source {
+            Some(proto::hello::Source::Subscription(name)) => self.admit_to(name, hello).await,
+            Some(proto::hello::Source::Live(_)) => self.admit_live(hello).await,
+            None => Err(Status::invalid_argument("Hello names no subscription")),
+        }
+    }
+
+    /// To a durable subscription.
+    async fn admit_to(&self, name: &str, hello: &proto::Hello) -> Result<Running, Status> {
+        let running = running(&self.catalog, name)?;
+        if hello.filter.is_some() {
+            return Err(Status::invalid_argument(
+                "Hello.filter is for live subscriptions; a durable one has its filter from CreateSubscription",
+            ));
+        }
+        let consumers = running.hub.with(|subscription| subscription.consumer_count());
         if consumers >= self.settings.stream.consumers_max {
             return Err(Status::resource_exhausted(format!(
                 "{consumers} consumers are connected, which is stream.consumers_max"
@@ -46,45 +53,37 @@ impl Session {
         }
         check_token("Hello.group_token", &hello.group_token)?;
         // First, so that who is not of the group stops nothing by what it says that it remembers.
-        self.agree(&hello.group_token).await?;
-        match &hello.last_seen {
-            Some(last_seen) => self.compare(last_seen).await,
-            None => Ok(()),
+        self.agree(&running, &hello.group_token).await?;
+        if let Some(last_seen) = &hello.last_seen {
+            compare(&running, last_seen).await?;
         }
+        Ok(running)
     }
 
-    /// What the consumer remembers must exist, or the subscription is stopped. What no capture can have sent is the
-    /// consumer's own mistake.
-    async fn compare(&self, last_seen: &proto::LastSeen) -> Result<(), Status> {
-        let Some(position) = last_seen.position.filter(|_| last_seen.timeline > 0) else {
-            let reason = "Hello.last_seen must have a timeline and a position, or be absent";
-            return Err(Status::invalid_argument(reason));
-        };
-        let hub = &self.running.hub;
-        let identity = &hub.identity;
-        let received = hub.with(|subscription| subscription.received());
-        let (incarnation, server) = (identity.incarnation, &identity.server);
-        let (timeline, seen) = (last_seen.timeline, position.into());
-        if let Some(what) = gap::impossible(incarnation, server, timeline, seen, now_ms()) {
-            let reason = format!("Hello.last_seen is nothing that was ever sent: {what}");
-            return Err(Status::invalid_argument(reason));
+    /// To what happens from now on. There is nothing to share with others, and nothing to come back to.
+    async fn admit_live(&self, hello: &proto::Hello) -> Result<Running, Status> {
+        here(&self.catalog)?;
+        if hello.last_seen.is_some() || !hello.group_token.is_empty() {
+            return Err(Status::invalid_argument(
+                "Hello.last_seen and Hello.group_token are for durable subscriptions; leave them out of a live one",
+            ));
         }
-        let gap = gap::of_last_seen(incarnation, server, received, timeline, seen);
-        let Some(gap) = gap else { return Ok(()) };
-        let stopped = Status::unavailable(format!("the subscription is stopped: {}", gap.reason));
-        // The stream ends with all others as soon as it is stored.
-        drop(self.running.requests.send(Request::Stop(gap)).await);
-        Err(stopped)
+        let selection = selection("Hello.filter", hello.filter.clone().unwrap_or_default())?;
+        self.live.join(selection).await.map_err(|refused| match refused {
+            LiveRefused::Full(_) => Status::resource_exhausted(refused.to_string()),
+            LiveRefused::NoStream(_) => Status::unavailable(refused.to_string()),
+        })
     }
 
     /// All consumers bring the same group token, which is the first that is not empty.
-    async fn agree(&self, token: &str) -> Result<(), Status> {
-        let mut kept = self.running.hub.with(|subscription| subscription.group_token().to_owned());
+    async fn agree(&self, running: &Running, token: &str) -> Result<(), Status> {
+        let mut kept = running.hub.with(|subscription| subscription.group_token().to_owned());
         if kept.is_empty() && !token.is_empty() {
             let (answer, answered) = oneshot::channel();
             let store = async {
                 let request = Request::GroupToken { token: token.to_owned(), kept: answer };
-                self.running.requests.send(request).await.map_err(drop)?;
+                let requests = running.requests.as_ref().ok_or(())?;
+                requests.send(request).await.map_err(drop)?;
                 answered.await.map_err(drop)
             };
             kept = match timeout(self.settings.postgres.answer_deadline(), store).await {
@@ -100,6 +99,32 @@ impl Session {
              what it stands for. ResumeSubscription with new_group_token changes it"
         )))
     }
+}
+
+/// What the consumer remembers must exist, or the subscription is stopped. What no capture can have sent is the
+/// consumer's own mistake.
+async fn compare(running: &Running, last_seen: &proto::LastSeen) -> Result<(), Status> {
+    let Some(position) = last_seen.position.filter(|_| last_seen.timeline > 0) else {
+        let reason = "Hello.last_seen must have a timeline and a position, or be absent";
+        return Err(Status::invalid_argument(reason));
+    };
+    let hub = &running.hub;
+    let identity = &hub.identity;
+    let received = hub.with(|subscription| subscription.received());
+    let (incarnation, server) = (identity.incarnation, &identity.server);
+    let (timeline, seen) = (last_seen.timeline, position.into());
+    if let Some(what) = gap::impossible(incarnation, server, timeline, seen, now_ms()) {
+        let reason = format!("Hello.last_seen is nothing that was ever sent: {what}");
+        return Err(Status::invalid_argument(reason));
+    }
+    let gap = gap::of_last_seen(incarnation, server, received, timeline, seen);
+    let Some(gap) = gap else { return Ok(()) };
+    let stopped = Status::unavailable(format!("the subscription is stopped: {}", gap.reason));
+    // The stream ends with all others as soon as it is stored.
+    if let Some(requests) = &running.requests {
+        drop(requests.send(Request::Stop(gap)).await);
+    }
+    Err(stopped)
 }
 
 /// A group token of any content, but not of any length.

@@ -6,6 +6,7 @@ use tonic::Status;
 use twinroute_proto::capture::v1 as proto;
 
 use super::CaptureGrpc;
+use super::finding::{running_now, served};
 use super::greeting::check_token;
 use crate::state::{Request, Resume, ResumeRefused, State};
 
@@ -16,7 +17,7 @@ impl CaptureGrpc {
         request: proto::ResumeSubscriptionRequest,
     ) -> Result<proto::Subscription, Status> {
         let proto::ResumeSubscriptionRequest { name, accept_gap_at, new_group_token } = request;
-        self.check_name(&name)?;
+        let served = served(&self.catalog, &name)?;
         if accept_gap_at.is_none() && new_group_token.is_none() {
             return Err(Status::invalid_argument("give accept_gap_at, new_group_token, or both"));
         }
@@ -27,15 +28,16 @@ impl CaptureGrpc {
             new_group_token: new_group_token.clone(),
             answer,
         };
-        let state = self.state.borrow().clone();
+        let state = served.state.borrow().clone();
         let deadline = self.settings.postgres.answer_deadline();
         let decide = async {
             match &state {
                 State::Stopped(stopped) => stopped.resumes.send(resume).await.map_err(drop)?,
                 State::Streaming(running) => {
-                    running.requests.send(Request::Resume(resume)).await.map_err(drop)?;
+                    let requests = running.requests.as_ref().ok_or(())?;
+                    requests.send(Request::Resume(resume)).await.map_err(drop)?;
                 }
-                State::Connecting { .. } | State::Standby { .. } => return Ok(self.running().map(drop)),
+                State::Connecting { .. } | State::Standby { .. } => return Ok(running_now(&served).map(drop)),
             }
             Ok(answered.await.map_err(drop)?.map_err(refusal))
         };
@@ -48,11 +50,11 @@ impl CaptureGrpc {
         }
         if accept_gap_at.is_some() {
             // Not an error if it takes longer: the answer tells what the subscription does then.
-            let mut state = self.state.clone();
+            let mut state = served.state.clone();
             let goes_on = state.wait_for(|state| matches!(state, State::Streaming(_)));
             drop(timeout(deadline, goes_on).await);
         }
-        let mut subscription = self.status.subscription();
+        let mut subscription = self.status.subscription(&served);
         // Stored already, also where the subscription is starting anew and does not show it yet.
         if let Some(token) = new_group_token {
             subscription.group_token = token;

@@ -12,8 +12,10 @@ use tracing::{debug, info};
 use twinroute_proto::capture::v1 as proto;
 use twinroute_proto::capture::v1::subscribe_response::Frame as Response;
 
+use crate::catalog::Catalog;
 use crate::config::CaptureSettings;
-use crate::metrics::Metrics;
+use crate::hub::Ending;
+use crate::live::Live;
 use crate::state::{Request, Running};
 use crate::subscription::{ConsumerKey, OutFrame};
 use crate::wire::{self, InFrame};
@@ -25,9 +27,9 @@ type Outgoing = mpsc::Sender<Result<proto::SubscribeResponse, Status>>;
 
 /// A stream that was just opened.
 pub(super) struct Session {
-    pub(super) running: Running,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) live: Live,
     pub(super) settings: Arc<CaptureSettings>,
-    pub(super) metrics: Metrics,
     pub(super) shutdown: CancellationToken,
     pub(super) incoming: Streaming<proto::SubscribeRequest>,
     pub(super) frames: Outgoing,
@@ -36,6 +38,7 @@ pub(super) struct Session {
 /// A stream that has said Hello.
 struct Joined {
     session: Session,
+    running: Running,
     key: ConsumerKey,
     consumer_id: String,
     last_heartbeat: Instant,
@@ -45,19 +48,20 @@ impl Session {
     /// Serves the stream to its end. `Err` tells the consumer why it ends.
     pub(super) async fn run(mut self) -> Result<(), Status> {
         let hello = self.hello().await?;
-        self.admit(&hello).await?;
+        let running = self.admit(&hello).await?;
         let consumer_id = hello.consumer_id;
-        let hub = Arc::clone(&self.running.hub);
-        let partitions = hub.with(|subscription| subscription.partition_count());
-        let welcome = wire::welcome(&hub.identity, partitions, &self.settings.stream);
+        let hub = Arc::clone(&running.hub);
+        let subscription = hub.identity.subscription.clone();
+        let bounds = hub.with(|subscription| subscription.bounds());
+        let welcome = wire::welcome(&hub.identity, bounds, &self.settings.stream);
         self.frames.send(Ok(welcome)).await.map_err(|_| Status::cancelled("the consumer is gone"))?;
         let (key, waker) = hub.join(&consumer_id);
-        info!(consumer_id, "a consumer joined");
-        let mut joined = Joined { session: self, key, consumer_id, last_heartbeat: Instant::now() };
+        info!(subscription, consumer_id, "a consumer joined");
+        let mut joined = Joined { session: self, running, key, consumer_id, last_heartbeat: Instant::now() };
         let ended = joined.serve(&waker).await;
         hub.leave(key);
         let reason = ended.as_ref().err().map_or("it closed the stream", Status::message);
-        info!(consumer_id = joined.consumer_id, reason, "a consumer left");
+        info!(subscription, consumer_id = joined.consumer_id, reason, "a consumer left");
         ended
     }
 
@@ -80,7 +84,7 @@ impl Session {
 
 impl Joined {
     async fn serve(&mut self, waker: &tokio::sync::Notify) -> Result<(), Status> {
-        let hub = Arc::clone(&self.session.running.hub);
+        let hub = Arc::clone(&self.running.hub);
         let frames = self.session.frames.clone();
         let shutdown = self.session.shutdown.clone();
         let stream = &self.session.settings.stream;
@@ -94,10 +98,8 @@ impl Joined {
             let lease_over = self.last_heartbeat.elapsed() > lease;
             tokio::select! {
                 biased;
-                // The walsender or the lock is lost: what was sent may be sent again by another capture.
-                () = hub.closed() => {
-                    return Err(Status::unavailable("capture lost its place in PostgreSQL; connect again"));
-                }
+                // What was sent may be sent again by another capture, or nobody is to have it any more.
+                ending = hub.closed() => return Err(self.closed(ending)),
                 // Once: settle what there is and leave; others wait for the subscription.
                 () = shutdown.cancelled(), if !told_to_leave => {
                     told_to_leave = true;
@@ -134,9 +136,7 @@ impl Joined {
                     has_work = true;
                     if !hub.with(|subscription| subscription.has(self.key)) {
                         let reason = format!("another stream with consumer_id `{}` took over", self.consumer_id);
-                        let go_away = OutFrame::GoAway { reason: reason.clone(), deadline: Duration::ZERO };
-                        drop(frames.try_send(Ok(go_away.into())));
-                        return Err(Status::already_exists(reason));
+                        return Err(Status::already_exists(self.go_away(reason)));
                     }
                 }
             }
@@ -145,27 +145,45 @@ impl Joined {
 
     /// Takes back what was not released in time, and tells the consumer how far the stream is, unless it is stuck.
     fn look_at_clock(&self) -> Result<(), Status> {
-        let Session { running, settings, .. } = &self.session;
-        let is_stuck = running.hub.with(|subscription| {
+        let is_stuck = self.running.hub.with(|subscription| {
             subscription.tick(Instant::now());
             subscription.progress(self.key);
             subscription.is_stuck(self.key)
         });
-        running.hub.wake_consumers();
+        self.running.hub.wake_consumers();
         if is_stuck {
             return Err(Status::aborted(format!(
                 "nothing was acknowledged for {:?}, which is stream.unacked_age_max_ms, while others acknowledged",
-                settings.stream.unacked_age_max()
+                self.session.settings.stream.unacked_age_max()
             )));
         }
         Ok(())
+    }
+
+    /// What the consumer is told when the hub is closed.
+    fn closed(&self, ending: Ending) -> Status {
+        match ending {
+            Ending::Lost => Status::unavailable("capture lost its place in PostgreSQL; connect again"),
+            Ending::Deleted => {
+                let name = &self.running.hub.identity.subscription;
+                Status::not_found(self.go_away(format!("subscription `{name}` was deleted")))
+            }
+            Ending::Behind(reason) => Status::resource_exhausted(self.go_away(reason)),
+        }
+    }
+
+    /// Tells the consumer to go, if the queue has room for it; the status says it again.
+    fn go_away(&self, reason: String) -> String {
+        let go_away = OutFrame::GoAway { reason: reason.clone(), deadline: Duration::ZERO };
+        drop(self.session.frames.try_send(Ok(go_away.into())));
+        reason
     }
 
     fn encode(&self, frame: OutFrame) -> proto::SubscribeResponse {
         let response = proto::SubscribeResponse::from(frame);
         if let Some(Response::Batches(batches)) = &response.frame {
             let items = batches.batches.iter().map(|batch| batch.items.len() as u64).sum();
-            self.session.metrics.items_sent.inc_by(items);
+            self.running.metrics.items_sent.inc_by(items);
         }
         response
     }
@@ -173,7 +191,7 @@ impl Joined {
     /// Obeys a frame.
     async fn take(&mut self, frame: proto::SubscribeRequest) -> Result<(), Status> {
         let frame = InFrame::try_from(frame).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let hub = &self.session.running.hub;
+        let hub = &self.running.hub;
         let (key, now) = (self.key, Instant::now());
         let broken = |error: crate::subscription::ProtocolError| Status::invalid_argument(error.to_string());
         match frame {
@@ -204,14 +222,18 @@ impl Joined {
 
     /// A version that is higher than any before is stored before the ack that brought it is applied.
     async fn store_version(&self, version: u64) -> Result<(), Status> {
-        let running = &self.session.running;
+        let running = &self.running;
         if version <= running.hub.with(|subscription| subscription.min_consumer_version()) {
             return Ok(());
         }
+        let Some(requests) = &running.requests else {
+            running.hub.with(|subscription| subscription.consumer_version(version));
+            return Ok(());
+        };
         let (stored, answer) = oneshot::channel();
         let deadline = self.session.settings.postgres.answer_deadline();
         let store = async {
-            running.requests.send(Request::Version { version, stored }).await.map_err(drop)?;
+            requests.send(Request::Version { version, stored }).await.map_err(drop)?;
             answer.await.map_err(drop)
         };
         match timeout(deadline, store).await {

@@ -25,7 +25,7 @@ pub(super) struct Slots {
 #[derive(Debug)]
 struct Look {
     began: Instant,
-    slots: HashMap<String, SlotView>,
+    slots: Arc<HashMap<String, SlotView>>,
 }
 
 impl Slots {
@@ -33,27 +33,27 @@ impl Slots {
         Self { settings, config, last: Arc::new(Mutex::new(None)) }
     }
 
-    /// The slot, not as it was before this call; `None` when there is none, or PostgreSQL does not tell in an answer's
-    /// time, which the subscription's own state explains.
-    pub(super) async fn view(&self, slot: &str) -> Option<SlotView> {
+    /// The slots by name, not as they were before this call; none when PostgreSQL does not tell in an answer's time, which
+    /// the subscriptions' own states explain.
+    pub(super) async fn views(&self) -> Arc<HashMap<String, SlotView>> {
         let came = Instant::now();
         let answer = async {
             let mut last = self.last.lock().await;
             if let Some(look) = last.as_ref().filter(|look| look.began >= came) {
-                return Ok(look.slots.get(slot).cloned());
+                return Ok(Arc::clone(&look.slots));
             }
             let look = self.look().await?;
-            let view = look.slots.get(slot).cloned();
+            let slots = Arc::clone(&look.slots);
             *last = Some(look);
-            Ok::<_, ControlError>(view)
+            Ok::<_, ControlError>(slots)
         };
         match timeout(self.settings.postgres.answer_deadline(), answer).await {
-            Ok(Ok(view)) => view,
+            Ok(Ok(slots)) => slots,
             Ok(Err(error)) => {
-                debug!("the slot cannot be looked at: {}", Causes(&error));
-                None
+                debug!("the slots cannot be looked at: {}", Causes(&error));
+                Arc::default()
             }
-            Err(_) => None,
+            Err(_) => Arc::default(),
         }
     }
 
@@ -62,6 +62,6 @@ impl Slots {
         let began = Instant::now();
         let deadline = self.settings.postgres.answer_deadline();
         let control = Control::open(&self.config, "twinroute-capture status", deadline).await?;
-        Ok(Look { began, slots: slot::views(&control).await? })
+        Ok(Look { began, slots: Arc::new(slot::views(&control).await?) })
     }
 }

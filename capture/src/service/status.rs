@@ -1,21 +1,20 @@
-//! `GetCaptureStatus`: PostgreSQL's view of the slot beside ours.
+//! `GetCaptureStatus`: PostgreSQL's view of the slots beside ours.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio::sync::watch;
 use twinroute_common::lsn::Lsn;
 use twinroute_proto::capture::v1 as proto;
 
 use super::slots::Slots;
-use crate::config::CaptureSettings;
+use crate::catalog::{Catalog, Served};
+use crate::config::{CaptureSettings, slot_of};
 use crate::hub::Hub;
-use crate::metrics::Metrics;
 use crate::postgres::ConnectionString;
 use crate::postgres::slot::SlotView;
 use crate::state::{Running, State};
 use crate::subscription::PartitionView;
-use crate::wire::duration;
+use crate::wire::{self, duration};
 
 /// Largest number of blockers that are listed; the worst come first.
 const BLOCKERS_MAX: usize = 16;
@@ -25,31 +24,35 @@ const BLOCKERS_MAX: usize = 16;
 pub(super) struct StatusReader {
     settings: Arc<CaptureSettings>,
     slots: Slots,
-    state: watch::Receiver<State>,
-    metrics: Metrics,
+    catalog: Arc<Catalog>,
 }
 
 impl StatusReader {
     pub(super) fn new(
         settings: Arc<CaptureSettings>,
         config: Arc<ConnectionString>,
-        state: watch::Receiver<State>,
-        metrics: Metrics,
+        catalog: Arc<Catalog>,
     ) -> Self {
         let slots = Slots::new(Arc::clone(&settings), config);
-        Self { settings, slots, state, metrics }
+        Self { settings, slots, catalog }
     }
 
     /// The subscription, as it is now.
-    pub(super) fn subscription(&self) -> proto::Subscription {
-        let name = self.settings.source.subscription.clone();
+    pub(super) fn subscription(&self, served: &Served) -> proto::Subscription {
+        let retention = match &served.created {
+            Some(created) => created.retention,
+            None => self.settings.subscriptions.reported(),
+        };
         let mut subscription = proto::Subscription {
+            name: served.name.clone(),
+            filter: served.created.as_ref().map(|created| wire::filter(&created.filter)),
             partition_count: self.settings.stream.partition_count,
-            retention_policy: proto::RetentionPolicy::Report.into(),
-            slot: self.settings.source.slot(),
+            wal_retained_bytes_max: retention.wal_retained_bytes_max,
+            retention_policy: proto::RetentionPolicy::from(retention.policy).into(),
+            slot: slot_of(&served.name),
             ..proto::Subscription::default()
         };
-        match &*self.state.borrow() {
+        match &*served.state.borrow() {
             State::Connecting { reason, .. } => {
                 subscription.set_state(proto::SubscriptionState::Connecting);
                 subscription.reason.clone_from(reason);
@@ -60,56 +63,68 @@ impl StatusReader {
             }
             State::Stopped(stopped) => {
                 subscription.set_state(proto::SubscriptionState::Stopped);
-                subscription.reason = stopped.reason(&name);
+                subscription.reason = stopped.reason(&served.name);
                 subscription.partition_count = stopped.row.partition_count;
                 subscription.slot.clone_from(&stopped.row.slot);
                 subscription.group_token.clone_from(&stopped.row.group_token);
                 subscription.incarnation = stopped.row.incarnation;
             }
-            State::Streaming(Running { hub, .. }) => {
+            State::Streaming(Running { hub, watched, .. }) => {
                 subscription.set_state(proto::SubscriptionState::Streaming);
+                subscription.reason = watched.borrow().over_half_of_bound.clone().unwrap_or_default();
                 subscription.slot.clone_from(&hub.identity.slot);
                 subscription.incarnation = hub.identity.incarnation;
                 (subscription.partition_count, subscription.group_token) =
                     hub.with(|running| (running.partition_count(), running.group_token().to_owned()));
             }
         }
-        subscription.name = name;
         subscription
     }
 
-    /// Everything, with the slot as PostgreSQL sees it now.
+    /// Everything, with the slots as PostgreSQL sees them now.
     pub(super) async fn read(&self) -> proto::GetCaptureStatusResponse {
-        let name = self.subscription().slot;
-        let slot = self.slots.view(&name).await.map(|view| slot_status(name, view));
+        let slots = self.slots.views().await;
         // After PostgreSQL has answered: both views are of about the same moment.
-        let subscription = self.subscription();
+        let served = self.catalog.all();
+        let subscriptions = served.iter().map(|served| {
+            let mut status = self.status(served);
+            let name = status.subscription.as_ref().map(|subscription| subscription.slot.clone());
+            status.slot = name.and_then(|name| {
+                let view = slots.get(&name).cloned()?;
+                Some(slot_status(name, view))
+            });
+            status
+        });
+        let subscriptions = subscriptions.collect();
+        let configured = self.catalog.configured();
+        let required_statements = match &*configured.state.borrow() {
+            State::Streaming(running) => running.watched.borrow().shortfall.required_statements.clone(),
+            State::Connecting { required_statements, .. } => required_statements.clone(),
+            State::Stopped(_) | State::Standby { .. } => Vec::new(),
+        };
+        let rows_skipped = configured.metrics.rows_skipped.get();
+        proto::GetCaptureStatusResponse { subscriptions, rows_skipped, required_statements }
+    }
+
+    /// What capture knows of one.
+    fn status(&self, served: &Served) -> proto::SubscriptionStatus {
         let mut status = proto::SubscriptionStatus {
-            slot,
-            subscription: Some(subscription),
-            poison_events: self.metrics.poison_events.get(),
+            subscription: Some(self.subscription(served)),
+            poison_events: served.metrics.poison_events.get(),
             ..proto::SubscriptionStatus::default()
         };
-        let required_statements = match &*self.state.borrow() {
+        match &*served.state.borrow() {
             State::Streaming(Running { hub, watched, .. }) => {
                 fill(&mut status, hub);
-                let watched = watched.borrow();
-                status.time_to_slot_loss = watched.time_to_slot_loss.map(duration);
-                watched.shortfall.required_statements.clone()
+                status.time_to_slot_loss = watched.borrow().time_to_slot_loss.map(duration);
             }
             State::Stopped(stopped) => {
                 status.stopped_at = Some(stopped.gap.at.into());
                 status.confirmed_flush_lsn = stopped.row.confirmed.0;
-                Vec::new()
             }
-            State::Connecting { required_statements, .. } => required_statements.clone(),
-            State::Standby { .. } => Vec::new(),
-        };
-        proto::GetCaptureStatusResponse {
-            subscriptions: vec![status],
-            rows_skipped: self.metrics.rows_skipped.get(),
-            required_statements,
+            State::Connecting { .. } | State::Standby { .. } => {}
         }
+        status
     }
 }
 

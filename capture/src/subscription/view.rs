@@ -6,8 +6,8 @@ use twinroute_common::lsn::Lsn;
 use twinroute_common::partition::Epoch;
 use twinroute_common::position::Position;
 
-use super::Subscription;
 use super::log::PartitionLog;
+use super::{Bounds, Subscription};
 
 /// What was read and is not acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,12 @@ pub struct PartitionView {
 }
 
 impl Subscription {
+    /// Its bounds.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
     /// Number of partitions.
     #[must_use]
     pub fn partition_count(&self) -> u32 {

@@ -7,10 +7,12 @@ use anyhow::{Context as _, Result};
 use crate::{checkout, nothing};
 
 /// Modules that take values and give values: no runtime in them, and no clock.
-const PURE: [&str; 9] = [
+const PURE: [&str; 11] = [
     "capture/src/decode",
     "capture/src/forecast",
     "capture/src/gap",
+    "capture/src/retention",
+    "capture/src/selection",
     "capture/src/subscription",
     "common/src/matching",
     "common/src/render",

@@ -42,7 +42,7 @@ pub(crate) async fn until_stopped(capture: &Service, cause: &str, words: &str) -
     };
     capture.until_page(DEADLINE, "/readyz", told).await?;
     capture.until_page(DEADLINE, "/livez", |status, _| status == 200).await?;
-    let line = format!("twinroute_capture_stopped{{cause=\"{cause}\"}} 1");
+    let line = format!("cause=\"{cause}\"}} 1");
     capture.until_page(DEADLINE, "/metrics", |_, text| text.contains(&line)).await?;
     let status = status(capture).await?;
     let subscription = status.subscription.clone().context("no subscription")?;

@@ -10,7 +10,7 @@ use crate::{
         PARTITIONS, consumer, first_of_each_partition, only_events_come, resume, status,
         until_nothing_is_pending, until_stopped,
     },
-    raw::{RawConsumer, events},
+    raw::{events, hello},
     source::{Source, source},
 };
 
@@ -48,9 +48,10 @@ fn a_dropped_slot_stops_capture_until_exactly_its_gap_is_accepted() -> Result<()
         let at = stopped.stopped_at.context("no position")?;
         ensure!((at.incarnation, at.commit_lsn >= before.commit_lsn) == (before.incarnation, true), "{at:?}");
         // And nobody gets a stream, and there is no slot
-        let refused =
-            RawConsumer::connect(&source.capture.grpc()).await.err().map(|error| format!("{error:#}"));
-        ensure!(refused.as_ref().is_some_and(|text| text.contains("stopped")), "{refused:?}");
+        let mut refused = source.connect().await?;
+        refused.send(hello(&name, "refused")).await?;
+        let refused = refused.end().await?;
+        ensure!(refused.code() == Code::Unavailable && refused.message().contains("stopped"), "{refused}");
         let slots = client.query("SELECT FROM pg_replication_slots WHERE slot_name = $1", &[&slot]).await?;
         ensure!(slots.is_empty(), "the slot was made again in silence");
         // When another position is accepted

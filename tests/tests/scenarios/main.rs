@@ -13,6 +13,7 @@ mod load;
 mod raw;
 mod source;
 
+mod administration;
 mod alone;
 mod decision;
 
@@ -30,6 +31,7 @@ mod transactions;
 mod twins;
 
 mod blocked;
+mod bound;
 mod capture_kills;
 mod forgotten;
 mod gaps;
@@ -51,8 +53,10 @@ mod consumers;
 mod filters;
 mod frames;
 mod idle;
+mod live;
 mod readme;
 mod routes;
 mod start;
 mod stream;
+mod subscriptions;
 mod takeover;

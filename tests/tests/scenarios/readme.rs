@@ -15,22 +15,46 @@ fn block(with: &str) -> Result<String> {
     Ok(block.lines().skip(1).filter(|line| *line != ". .run/env").collect::<Vec<_>>().join("\n"))
 }
 
+/// Runs commands in the checkout's folder; gives what they say.
+async fn run(script: &str, environment: &[(&str, &str)]) -> Result<String> {
+    let mut command = Command::new("sh");
+    command.args(["-ec", script]).current_dir(checkout::root()).kill_on_drop(true);
+    command.envs(environment.iter().copied());
+    let output = tokio::time::timeout(DEADLINE, command.output()).await.context("it does not end")??;
+    let (said, complained) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
+    ensure!(output.status.success(), "{said}{complained}");
+    Ok(said)
+}
+
 #[test]
 fn routes_are_managed_with_buf_curl_through_reflection() -> Result<()> {
     plain(async |plain| {
         // When the commands of the README are run
-        let mut command = Command::new("sh");
-        command
-            .args(["-ec", &block("call CreateEndpoint")?])
-            .current_dir(checkout::root())
-            .env("ROUTES_GRPC", plain.stack.routes_api.grpc())
-            .env("KAFKA_BROKERS", plain.stack.servers.kafka.brokers())
-            .kill_on_drop(true);
-        let output = tokio::time::timeout(DEADLINE, command.output()).await.context("it does not end")??;
+        let said = run(
+            &block("call CreateEndpoint")?,
+            &[
+                ("ROUTES_GRPC", &plain.stack.routes_api.grpc()),
+                ("KAFKA_BROKERS", &plain.stack.servers.kafka.brokers()),
+            ],
+        )
+        .await?;
         // Then all succeed, and show what they promise
-        let (said, complained) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
-        ensure!(output.status.success(), "{said}{complained}");
         for shown in ["\"endpointName\": \"kafka-copy\"", "\"health\": ", "\"disabled\": true"] {
+            ensure!(said.contains(shown), "{shown} is missing in {said}");
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_subscription_is_created_shown_and_deleted_with_buf_curl() -> Result<()> {
+    plain(async |plain| {
+        // When the commands of the README are run, but for the consumer in between
+        let script = [block("call CreateSubscription")?, block("call DeleteSubscription")?].join("\n");
+        let said = run(&script, &[("CAPTURE_GRPC", &plain.stack.capture.grpc())]).await?;
+        // Then all succeed, and show what they promise
+        for shown in ["\"slot\": \"twinroute_audit\"", "SUBSCRIPTION_STATE_STREAMING", "walRetainedBytesMax"]
+        {
             ensure!(said.contains(shown), "{shown} is missing in {said}");
         }
         Ok(())

@@ -6,6 +6,7 @@ use twinroute_common::lsn::Lsn;
 
 use super::super::{Decoded, Decoder};
 use crate::graphs::Graphs;
+use crate::selection::Selection;
 
 const TABLE: u32 = 16_400;
 const AGTYPE: u32 = 16_300;
@@ -43,6 +44,12 @@ impl Wal {
 
     pub(super) fn only(mut self, graph: &str) -> Self {
         self.decoder = Decoder::new(1, 16 << 20).only(Graphs::new(&[graph.to_owned()]));
+        self.begin();
+        self
+    }
+
+    pub(super) fn selecting(mut self, selection: Selection) -> Self {
+        self.decoder = Decoder::new(1, 16 << 20).selecting(selection);
         self.begin();
         self
     }

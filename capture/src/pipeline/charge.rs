@@ -1,0 +1,129 @@
+//! Which subscription a pipeline runs, with what bounds, and who may tell it to end.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::config::{CaptureSettings, slot_of};
+use crate::postgres::options::Created;
+use crate::retention::Retention;
+use crate::selection::Selection;
+use crate::subscription::Bounds;
+
+/// The subscription that a pipeline runs.
+#[derive(Clone, Debug)]
+pub struct Charge {
+    /// Its name.
+    pub name: String,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a subscription comes from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// The configuration: it is made when it is missing, and looks after the publication and the labels for all.
+    Configured,
+    /// A call, whose row is all that says so.
+    Created {
+        /// What it was created with.
+        created: Created,
+        /// What the pipeline is to do.
+        orders: watch::Receiver<Order>,
+    },
+}
+
+/// What the pipeline of a created subscription is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// To run.
+    Run,
+    /// To look at its row, which is to be deleted or is gone.
+    LookAtRow,
+    /// To leave the subscription to another capture.
+    Leave,
+}
+
+impl Charge {
+    /// Name of the replication slot.
+    #[must_use]
+    pub fn slot(&self) -> String {
+        slot_of(&self.name)
+    }
+
+    /// `application_name` of the session that holds the lock.
+    #[must_use]
+    pub fn control_name(&self) -> String {
+        format!("twinroute-capture {} control", self.name)
+    }
+
+    /// `application_name` of the walsender.
+    #[must_use]
+    pub fn walsender_name(&self) -> String {
+        format!("twinroute-capture {}", self.name)
+    }
+
+    /// Which events it gets.
+    #[must_use]
+    pub fn selection(&self) -> Selection {
+        match &self.origin {
+            Origin::Configured => Selection::default(),
+            Origin::Created { created, .. } => created.filter.clone(),
+        }
+    }
+
+    /// How much WAL it may hold back.
+    #[must_use]
+    pub fn retention(&self, settings: &CaptureSettings) -> Retention {
+        match &self.origin {
+            Origin::Configured => settings.subscriptions.reported(),
+            Origin::Created { created, .. } => created.retention,
+        }
+    }
+
+    /// Bounds of what it sends and holds.
+    #[must_use]
+    pub fn bounds(&self, settings: &CaptureSettings, partition_count: u32) -> Bounds {
+        let stream = &settings.stream;
+        let (unacked_events_max, unacked_bytes_max) = match self.origin {
+            Origin::Configured => (stream.unacked_events_max, stream.unacked_bytes_max),
+            Origin::Created { .. } => {
+                (settings.subscriptions.unacked_events_max, settings.subscriptions.unacked_bytes_max)
+            }
+        };
+        Bounds {
+            partition_count,
+            frame_events_max: stream.frame_events_max,
+            frame_bytes_max: stream.frame_bytes_max,
+            unacked_events_max,
+            unacked_bytes_max,
+            unconfirmed_wal_bytes_max: stream.unconfirmed_wal_bytes_max,
+            revoke_deadline: Duration::from_millis(stream.revoke_deadline_ms),
+            unacked_age_max: stream.unacked_age_max(),
+        }
+    }
+
+    /// The publication and the labels are looked after by the configured subscription, for all.
+    pub(super) fn follows_labels(&self) -> bool {
+        matches!(self.origin, Origin::Configured)
+    }
+
+    /// What the pipeline is to do now.
+    pub(super) fn order(&self) -> Order {
+        match &self.origin {
+            Origin::Configured => Order::Run,
+            Origin::Created { orders, .. } => *orders.borrow(),
+        }
+    }
+
+    /// Waits until the pipeline is to do something else than to run; for ever where nobody may say so.
+    pub(super) async fn ordered(&self) {
+        if let Origin::Created { orders, .. } = &self.origin {
+            let mut orders = orders.clone();
+            if orders.wait_for(|order| *order != Order::Run).await.is_ok() {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+}
