@@ -47,5 +47,6 @@ mod idle;
 mod readme;
 mod routes;
 mod start;
+mod status;
 mod stream;
 mod takeover;
