@@ -59,6 +59,12 @@ impl ControlError {
         self.has_state(&SqlState::UNDEFINED_TABLE) || self.has_state(&SqlState::INVALID_SCHEMA_NAME)
     }
 
+    /// Somebody else has done it meanwhile (SQLSTATE 42710).
+    #[must_use]
+    pub fn is_done_already(&self) -> bool {
+        self.has_state(&SqlState::DUPLICATE_OBJECT)
+    }
+
     fn has_state(&self, state: &SqlState) -> bool {
         matches!(self, Self::Postgres { source, .. } if source.code() == Some(state))
     }

@@ -57,6 +57,7 @@ mod live;
 mod readme;
 mod routes;
 mod start;
+mod status;
 mod stream;
 mod subscriptions;
 mod takeover;

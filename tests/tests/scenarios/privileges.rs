@@ -46,11 +46,11 @@ impl Site {
         Ok(site)
     }
 
-    fn capture(&self) -> Result<Service> {
+    fn capture(&self, subscription: &str) -> Result<Service> {
         let url = format!("postgresql://capture@127.0.0.1:{}/twins", self.postgres.port());
         let settings = json!({ "postgres": { "url": url, "reconnect_wait_max_ms": 500 },
-            "source": { "labels_poll_ms": 100 } });
-        Service::start(Program::Capture, "capture", settings, &self.dir)
+            "source": { "subscription": subscription, "labels_poll_ms": 100, "lock_timeout_ms": 8_000 } });
+        Service::start(Program::Capture, &format!("capture-{subscription}"), settings, &self.dir)
     }
 
     /// Runs statements as a superuser.
@@ -117,7 +117,7 @@ fn with_least_privilege_events_flow_and_capture_names_what_the_owner_must_run() 
     scene::run(async {
         // Given the database as a superuser prepares it once
         let site = Site::start("least-privilege", "**Least privilege.**").await?;
-        let mut capture = site.capture()?;
+        let mut capture = site.capture(SUBSCRIPTION)?;
         capture.until_ready().await?;
         let mut consumer = consumer(&capture, SUBSCRIPTION).await?;
         // Then events arrive, also of a label that is new, from its first row
@@ -151,7 +151,7 @@ fn beside_the_owner_capture_follows_labels_and_tells_what_is_missing() -> Result
     scene::run(async {
         // Given a role that shares the owner's rights
         let site = Site::start("beside-owner", "**A role beside the graphs' owner**").await?;
-        let mut capture = site.capture()?;
+        let mut capture = site.capture(SUBSCRIPTION)?;
         capture.until_ready().await?;
         let mut first = consumer(&capture, SUBSCRIPTION).await?;
         site.run_as_owner(&insert("Twin", "room1")).await?;
@@ -190,5 +190,44 @@ fn beside_the_owner_capture_follows_labels_and_tells_what_is_missing() -> Result
         until_told_of(&mut second, "Foreign").await?;
         site.run(&insert("Foreign", "foreign2")).await?;
         until_comes(&mut second, "foreign2").await
+    })
+}
+
+#[test]
+fn two_captures_that_publish_one_label_at_once_both_go_on() -> Result<()> {
+    scene::run(async {
+        // Given two captures with subscriptions of their own and one publication, and a label with a row
+        let site = Site::start("two-captures", "**A role beside the graphs' owner**").await?;
+        let mut captures = [site.capture(SUBSCRIPTION)?, site.capture("other")?];
+        let mut consumers = Vec::new();
+        for (capture, subscription) in captures.iter_mut().zip([SUBSCRIPTION, "other"]) {
+            capture.until_ready().await?;
+            consumers.push(consumer(capture, subscription).await?);
+        }
+        site.run_as_owner(&insert("Twin", "room1")).await?;
+        for consumer in &mut consumers {
+            until_comes(consumer, "room1").await?;
+        }
+        // When somebody takes it out of the publication, and both wait for the same lock to take it in again
+        let client = site.postgres.connect("twins").await?;
+        client.batch_execute(r#"BEGIN; LOCK TABLE digitaltwins."Twin" IN ROW EXCLUSIVE MODE"#).await?;
+        site.run(r#"ALTER PUBLICATION twinroute DROP TABLE digitaltwins."Twin""#).await?;
+        wait::until(DEADLINE, "both to wait", async || {
+            let sql = "SELECT FROM pg_stat_activity WHERE usename = 'capture' AND wait_event_type = 'Lock'";
+            let waiting = client.query(sql, &[]).await?.len();
+            ensure!(waiting == 2, "{waiting} wait");
+            Ok(())
+        })
+        .await?;
+        client.batch_execute("COMMIT").await?;
+        // Then both go on with the streams that they have, and tell once what may be missing
+        for consumer in &mut consumers {
+            until_told_of(consumer, "Twin").await?;
+        }
+        site.run_as_owner(&insert("Twin", "room2")).await?;
+        for consumer in &mut consumers {
+            until_comes(consumer, "room2").await?;
+        }
+        Ok(())
     })
 }

@@ -59,6 +59,8 @@ impl Shortfall {
                 self.locked_tables.push(place.to_owned());
                 Ok(false)
             }
+            // An operator, or the capture of another subscription with the same publication.
+            Err(error) if error.is_done_already() => Ok(true),
             // Dropped since it was listed.
             Err(error) if error.is_gone() => Ok(false),
             Err(error) => Err(error),
