@@ -42,6 +42,8 @@ mod consumers;
 mod filters;
 mod frames;
 mod idle;
+mod large;
+mod memory;
 mod readme;
 mod routes;
 mod start;
