@@ -211,7 +211,7 @@ impl Default for StreamSettings {
             frames_queued_max: 4,
             event_bytes_max: 16 << 20,
             unacked_events_max: 100_000,
-            unacked_bytes_max: 48 << 20,
+            unacked_bytes_max: 32 << 20,
             unconfirmed_wal_bytes_max: 1 << 30,
             consumers_max: 256,
         }

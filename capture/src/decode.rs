@@ -35,8 +35,9 @@ use crate::selection::Selection;
 use crate::unpublished::{self, Unpublished};
 
 /// Largest message that is taken whole, in bytes. A larger one comes in pieces, so that what is received need not be held
-/// before it is known what of it is wanted; far above any usual row, which is so never copied.
-pub const WHOLE_BYTES_MAX: usize = 1 << 20;
+/// before it is known what of it is wanted. Above any usual row, which is so a slice of what was received, and above any
+/// description of a table (1,600 columns with names of 63 bytes).
+pub const WHOLE_BYTES_MAX: usize = 128 << 10;
 
 /// A stream that cannot be decoded on.
 #[derive(Debug, thiserror::Error)]

@@ -11,8 +11,8 @@ const MIB: u64 = 1 << 20;
 /// The program itself in bytes: its code, threads, connections, and what the allocator keeps.
 const PROGRAM_BYTES: u64 = 16 * MIB;
 
-/// What the rows of a transaction's open window take beside their text, in bytes: 65,536 of them at most.
-const ROWS_BYTES: u64 = 48 * MIB;
+/// What the rows of a transaction's open window take beside their text, in bytes: 65,536 of them at most, and their items.
+const ROWS_BYTES: u64 = 80 * MIB;
 
 /// Section `memory`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,8 +79,8 @@ mod tests {
         let problem = MemorySettings::default().problem(&stream).map(|problem| problem.to_string());
         assert_eq!(
             problem.unwrap_or_default(),
-            "memory.bytes_max: 256 MiB is less than what the other bounds may take: 64 MiB for the program and the rows of \
-             a transaction, + 2 × (stream.unacked_bytes_max 48 MiB + a transaction's window 16 MiB + 2 × \
+            "memory.bytes_max: 256 MiB is less than what the other bounds may take: 96 MiB for the program and the rows of \
+             a transaction, + 2 × (stream.unacked_bytes_max 32 MiB + a transaction's window 16 MiB + 2 × \
              stream.event_bytes_max 64 MiB) = 448 MiB. Set it to 469762048 or more, or lower one of these"
         );
     }

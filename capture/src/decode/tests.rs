@@ -269,6 +269,25 @@ fn a_stub_at_a_windows_end_is_carried_into_the_next_one() {
 }
 
 #[test]
+fn of_many_stubs_the_latest_are_carried_and_each_gives_one_event() {
+    // given a window full of stubs, and the row that fills in the last of them
+    let mut wal = Wal::new();
+    let stub = |row: usize| format!(r#"{{"$dtId": "twin{row}"}}"#);
+    for row in 0..WINDOW_ROWS_MAX {
+        wal = wal.insert(&row.to_string(), &stub(row));
+    }
+    let last = WINDOW_ROWS_MAX - 1;
+    let filled = format!(r#"{{"$dtId": "twin{last}", "$metadata": {{}}}}"#);
+    let items = wal.update(&last.to_string(), Some(&stub(last)), &filled).commit();
+    // then each twin is created once, the last one as it was filled in
+    assert_eq!(items.len(), WINDOW_ROWS_MAX);
+    assert!(items.is_sorted_by_key(Item::position));
+    let id = format!("twin{last}");
+    let of_last = items.last().map(|item| events(std::slice::from_ref(item)));
+    assert_eq!(of_last, Some(vec![seen(Operation::Create, &id, None, Some(&filled))]));
+}
+
+#[test]
 fn decoding_again_gives_the_same_items() {
     let decode = || {
         let wal = Wal::new().insert("1", STUB).update("1", Some(STUB), ROOM).same_lsn().insert("2", OTHER);

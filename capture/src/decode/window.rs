@@ -22,6 +22,9 @@ pub const WINDOW_ROWS_MAX: usize = 65_536;
 /// A window is closed at this many bytes of columns, old and new.
 pub const WINDOW_BYTES_MAX: usize = 16 << 20;
 
+/// Stubs that are carried from a window into the next one at most, the latest: what fills one in follows it closely.
+const CARRIED_MAX: usize = 4_096;
+
 /// The rows of a window.
 #[derive(Debug, Default)]
 pub(super) struct Window {
@@ -183,8 +186,8 @@ impl Window {
         &mut self.chains[index]
     }
 
-    /// Ends the window: its items in order, as far as their kinds are selected. Unless the transaction is at its end, stubs that this window created go into
-    /// the next window, once.
+    /// Ends the window: its items in order, as far as their kinds are selected. Unless the transaction is at its end, the
+    /// latest stubs that this window created go into the next window, once.
     pub(super) fn close(
         &mut self,
         begin: &Begin,
@@ -194,17 +197,16 @@ impl Window {
         let mut items = std::mem::take(&mut self.others);
         let chains = std::mem::take(&mut self.chains);
         let mut skipped = std::mem::take(&mut self.skipped);
-        let mut carried = Vec::new();
         let sorted = items.is_empty();
         let effects = effects(&chains, &mut skipped);
-        items.reserve(effects.len());
-        for effect in &effects {
-            match effect.stub_chain(&chains).filter(|_| !transaction_ended) {
-                Some(chain) => carried.push(chain),
-                None if !selection.takes_kind(effect.entity.kind) => {}
-                None => items.extend(effect.event(&chains, begin).map(Item::Event)),
-            }
-        }
+        let stub = |effect: &Effect<'_>| effect.stub_chain(&chains).filter(|_| !transaction_ended);
+        let mut carried: Vec<usize> = effects.iter().filter_map(stub).collect();
+        carried.drain(..carried.len().saturating_sub(CARRIED_MAX));
+        let goes_on = |effect: &&Effect<'_>| stub(effect).is_some_and(|chain| is_among(&carried, chain));
+        let ended = effects.iter().filter(|effect| !goes_on(effect));
+        let selected = ended.filter(|effect| selection.takes_kind(effect.entity.kind));
+        items.reserve(effects.len() - carried.len());
+        items.extend(selected.filter_map(|effect| effect.event(&chains, begin)).map(Item::Event));
         drop(effects);
         if !sorted || !items.is_sorted_by_key(Item::position) {
             items.sort_by_key(Item::position);
@@ -218,8 +220,7 @@ impl Window {
         self.by_row.clear();
         self.rows = 0;
         self.bytes = 0;
-        let is_carried = |index: &usize| carried.binary_search(index).is_ok();
-        for (_, mut chain) in chains.into_iter().enumerate().filter(|(index, _)| is_carried(index)) {
+        for (_, mut chain) in chains.into_iter().enumerate().filter(|(index, _)| is_among(carried, *index)) {
             chain.carried = true;
             if let Some(id) = &chain.row_id {
                 self.by_row.insert((chain.relation, id.clone()), self.chains.len());
@@ -227,6 +228,11 @@ impl Window {
             self.chains.push(chain);
         }
     }
+}
+
+/// The chain is among these, which are in order.
+fn is_among(carried: &[usize], chain: usize) -> bool {
+    carried.binary_search(&chain).is_ok()
 }
 
 /// Merges what became of the rows by entity, in the order in which entities were first touched.

@@ -188,7 +188,10 @@ impl Connection {
     /// # Errors
     /// [`ReplicationError::Closed`] at the end of the stream, [`ReplicationError::Io`].
     pub async fn fill(&mut self) -> Result<(), ReplicationError> {
-        self.buffer.reserve(READ_BYTES / 4);
+        // Rows are slices of the buffer. Many share one, or each would hold on to room that it does not use.
+        if self.buffer.capacity() - self.buffer.len() < READ_BYTES / 4 {
+            self.buffer.reserve(READ_BYTES);
+        }
         match self.stream.read_buf(&mut self.buffer).await? {
             0 => Err(ReplicationError::Closed),
             _ => Ok(()),

@@ -25,6 +25,9 @@ const OUTGOING_MAX: usize = 64;
 /// How often leases are kept: a third of the shortest lease of a scenario, and less.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(300);
 
+/// The largest frame: an event with two documents as large as any scenario has them.
+const MESSAGE_BYTES_MAX: usize = 256 << 20;
+
 /// Credit that never runs out.
 const PLENTY: (u64, u64) = (1_000_000, 1 << 40);
 
@@ -41,7 +44,8 @@ pub(crate) type Epochs = BTreeMap<u32, (u64, u64)>;
 impl RawConsumer {
     /// Opens a stream, and says nothing.
     pub(crate) async fn connect(address: &str) -> Result<Self> {
-        let mut client = CaptureServiceClient::connect(format!("http://{address}")).await?;
+        let client = CaptureServiceClient::connect(format!("http://{address}")).await?;
+        let mut client = client.max_decoding_message_size(MESSAGE_BYTES_MAX);
         let (outgoing, frames) = mpsc::channel(OUTGOING_MAX);
         let incoming = client.subscribe(ReceiverStream::new(frames)).await?.into_inner();
         Ok(Self { outgoing, incoming, heart: None })
@@ -130,6 +134,17 @@ impl RawConsumer {
         Ok(batches)
     }
 
+    /// Takes and acknowledges so many items; gives their entities.
+    pub(crate) async fn take(&mut self, items: usize) -> Result<Vec<String>> {
+        let mut taken = Vec::with_capacity(items);
+        while taken.len() < items {
+            let batches = self.batches(1).await?;
+            self.ack(&batches).await?;
+            taken.extend(events(&batches).map(|event| event.entity_id.clone()));
+        }
+        Ok(taken)
+    }
+
     /// Nothing but word of progress comes, twice.
     pub(crate) async fn is_quiet(&mut self) -> Result<()> {
         for _ in 0..2 {
@@ -195,6 +210,13 @@ impl Settler {
         let seen = self.changes.wait_for(|seen| seen.iter().any(|id| id == entity_id));
         tokio::time::timeout(DEADLINE, seen).await.context("the event does not come")??;
         Ok(())
+    }
+
+    /// Waits until so many have come; gives their entities.
+    pub(crate) async fn until_taken(&mut self, items: usize) -> Result<Vec<String>> {
+        let seen = self.changes.wait_for(|seen| seen.len() >= items);
+        let seen = tokio::time::timeout(DEADLINE, seen).await.context("not all events come")??;
+        Ok(seen.clone())
     }
 }
 
