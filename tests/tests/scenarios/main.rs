@@ -46,11 +46,14 @@ mod tls;
 
 mod configuration;
 mod consumers;
+mod ddl;
+mod failover;
 mod filters;
 mod frames;
 mod idle;
 mod readme;
 mod routes;
 mod start;
+mod stranger;
 mod stream;
 mod takeover;
