@@ -57,3 +57,4 @@ mod start;
 mod stranger;
 mod stream;
 mod takeover;
+mod versions;
