@@ -3,10 +3,11 @@
 FIXTURES ?= tests/fixtures
 WORKERS ?= 2
 SECONDS ?= 60
+SOAK ?= capture_kills
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help install build demo up down test lint fixtures bench fuzz
+.PHONY: help install build demo up down test soak lint fixtures bench fuzz
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,6 +31,10 @@ down: ## stop what `make up` has started
 test: install ## all tests, on real servers
 	@$(CARGO) build --workspace --all-targets
 	@$(CARGO) test --workspace --no-fail-fast
+
+soak: install ## the long forms of the fault scenarios: 100 kills, 1,000,000 rows
+	@$(CARGO) build --workspace --all-targets
+	@TWINROUTE_SOAK=1 $(CARGO) test --workspace --test scenarios -- --nocapture $(SOAK)
 
 lint: install ## formatting, clippy, documentation, protocol
 	@$(CARGO) fmt --all --check

@@ -211,9 +211,10 @@ pub fn find(
         let reason = format!("the replication slot {name} is invalidated: {why}");
         return found(Cause::SlotInvalidated, settled, reason);
     }
-    // A standby that took over may have the slot a moment later than the row.
+    // Capture stores the row before it tells the slot. A standby that took over may have got the slot and not the row.
+    let told = if server.timeline == row.timeline { Lsn::ZERO } else { server.end_of(row.timeline) };
     let confirmed = memory.map_or(row.confirmed, |memory| memory.confirmed.max(row.confirmed));
-    if slot.confirmed_flush_lsn > confirmed {
+    if slot.confirmed_flush_lsn > confirmed.max(told) {
         let moved = slot.confirmed_flush_lsn;
         let reason = format!("the replication slot {name} was moved to {moved}, and {confirmed} was settled");
         return found(Cause::SlotMoved, boundary(row.incarnation, confirmed), reason);
@@ -226,6 +227,24 @@ pub fn find(
 pub fn over_bound(retention: Retention, name: &str, slot: &SlotView, settled: Position) -> Option<Gap> {
     let Verdict::Dropped(why) = retention.judge(name, slot.retained_bytes) else { return None };
     Some(Gap { cause: Cause::Dropped, at: settled, reason: format!("{why}, and was dropped") })
+}
+
+/// What is settled, where [`find`] finds nothing: the furthest that the row, the slot and this process know. Each may know
+/// more than the others after a server was lost.
+#[must_use]
+pub fn settled(
+    row: &SubscriptionRow,
+    memory: Option<&Memory>,
+    server: &Server,
+    slot: Option<&SlotView>,
+) -> Lsn {
+    let told = slot.map_or(Lsn::ZERO, |slot| slot.confirmed_flush_lsn);
+    let memory = memory.filter(|memory| memory.incarnation == row.incarnation);
+    // On a timeline that went back the same LSNs are of other changes.
+    let memory = memory.filter(|it| it.timeline != server.timeline || it.generation <= row.generation);
+    // A report that WAL without changes was read may have gone further than a standby that took over.
+    let known = memory.map_or(Lsn::ZERO, |memory| memory.confirmed.min(server.end_of(memory.timeline)));
+    row.confirmed.max(told).max(known)
 }
 
 /// What this process did, and the server does not know.

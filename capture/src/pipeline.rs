@@ -63,6 +63,14 @@ pub enum PipelineError {
         /// What somebody else must run.
         statements: Vec<String>,
     },
+    /// Somebody else reads from the slot; tried again.
+    #[error("the replication slot {slot} is in use by {holder}: it goes on when that is done")]
+    SlotInUse {
+        /// The slot.
+        slot: String,
+        /// Who has it.
+        holder: String,
+    },
     /// What all streams were told is not true any more: they end, and all starts anew at once.
     #[error("{0}")]
     StartAnew(&'static str),
@@ -100,10 +108,8 @@ impl Pipeline {
 
     /// Runs, and starts anew after each failure, until `stop`, or the subscription is gone or left to another capture.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut backoff = Backoff::new(
-            Duration::from_millis(200),
-            Duration::from_millis(self.settings.postgres.reconnect_wait_max_ms),
-        );
+        let mut backoff =
+            Backoff::new(Duration::from_millis(200), self.settings.postgres.reconnect_wait_max());
         let what = format!("stream subscription {} from PostgreSQL", self.charge.name);
         let mut outage = Outage::new(what, self.config.place());
         while !stop.is_cancelled() && self.charge.order() != Order::Leave {
@@ -176,7 +182,10 @@ impl Pipeline {
         let started = connection.start(&row.slot, row.confirmed, &publication).await;
         if let Err(error) = started {
             if error.is_slot_in_use() {
+                // Of a former capture of ours. A stranger's is left alone, and told of.
                 slot::end_former_walsender(&control, &row.slot, &walsender_name).await?;
+                let holder = slot::holder(&control, &row.slot).await?;
+                return Err(PipelineError::SlotInUse { slot: row.slot, holder });
             }
             return Err(error.into());
         }
@@ -190,10 +199,7 @@ impl Pipeline {
         let is_gone = matches!(ended, Err(PipelineError::Ordered)) && self.charge.order() == Order::LookAtRow;
         hub.close(if is_gone { Ending::Deleted } else { Ending::Lost });
         self.remember(&row, &server, &hub);
-        // A stream that breaks as soon as it has begun would otherwise be begun again without end and without a pause.
-        if began.elapsed() >= self.settings.postgres.reconnect_wait_max() {
-            backoff.reset();
-        }
+        backoff.lasted(began.elapsed());
         ended
     }
 
@@ -226,7 +232,8 @@ impl Pipeline {
             timeline: server.timeline,
             incarnation: row.incarnation,
             generation: row.generation,
-            confirmed: before.as_ref().map_or(confirmed, |memory| memory.confirmed.max(confirmed)),
+            // It began behind what this process knew before; on a timeline that went back, that counts no more.
+            confirmed,
             sent: before.and_then(|memory| memory.sent).max(sent),
         });
     }

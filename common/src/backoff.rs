@@ -48,6 +48,14 @@ impl Backoff {
         self.bound = self.initial;
     }
 
+    /// An attempt succeeded and its success has lasted so long: the next failure begins anew, unless it ended so soon
+    /// that this would try again and again without a pause.
+    pub fn lasted(&mut self, time: Duration) {
+        if time >= self.max {
+            self.reset();
+        }
+    }
+
     /// SplitMix64 (Steele, Lea, Flood 2014): small, and any seed will do.
     fn random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -82,6 +90,18 @@ mod tests {
             (0..1_000).map(|seed| Backoff::seeded(INITIAL, MAX, seed).next()).collect();
         let mean = firsts.iter().sum::<Duration>() / 1_000;
         assert!(mean > INITIAL.mul_f64(0.45) && mean < INITIAL.mul_f64(0.55), "{mean:?}");
+    }
+
+    #[test]
+    fn a_success_that_ends_at_once_does_not_start_anew_and_one_that_lasts_does() {
+        let mut backoff = Backoff::seeded(INITIAL, MAX, 1);
+        for _ in 0..12 {
+            backoff.next();
+        }
+        backoff.lasted(MAX.mul_f64(0.9));
+        assert_eq!(backoff.bound, MAX);
+        backoff.lasted(MAX);
+        assert_eq!(backoff.bound, INITIAL);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests and the demo need and this machine lacks, from package registries only.
-# Usage: install.sh [debian|postgres|kafka|azurite|buf|kusto-client|consumer-python]…   (all of them by default)
+# Usage: install.sh [debian|postgres|postgres-versions|kafka|azurite|buf|kusto-client|consumer-python]…   (all of them by default)
 . "$(dirname -- "$0")/lib.sh"
 
 # One run at a time: two checkouts share the cache.
@@ -10,7 +10,7 @@ if ! flock --nonblock 9; then
     flock 9
 fi
 
-[ $# -gt 0 ] || set -- debian postgres kafka azurite buf kusto-client consumer-python
+[ $# -gt 0 ] || set -- debian postgres postgres-versions kafka azurite buf kusto-client consumer-python
 for part in "$@"; do
     [ -f "$here/$part.sh" ] || fail "$part" "no such part; see the usage line of $0"
     sh "$here/$part.sh" 9>&-

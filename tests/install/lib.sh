@@ -62,3 +62,14 @@ reason() {
     grep -i -m 6 -e 'error' -e 'fail' -e '^E: ' "$1" || tail -n 6 "$1"
     printf '(the whole log is %s)\n' "$1"
 }
+
+# debian_tree SUITE PACKAGES DIRECTORY: a minimal Debian with these packages, to be entered by chroot.
+debian_tree() {
+    # The machine's own mirror, where it names one.
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+        grep -m 1 '/debian/*$' || true)
+    # In a mount namespace: what debootstrap mounts ends with it, however it ends.
+    # shellcheck disable=SC2086  # no mirror, no argument
+    as_root unshare --mount -- debootstrap --variant=minbase --include="$2" "$1" "$3" $mirror
+    as_root rm -rf "$3/var/cache/apt" "$3/var/lib/apt/lists"
+}

@@ -17,6 +17,13 @@ pub struct Server {
 }
 
 impl Server {
+    /// How far the server has the WAL of a timeline; zero when it does not come from that timeline.
+    #[must_use]
+    pub fn end_of(&self, timeline: u32) -> Lsn {
+        let branch = self.branches.iter().find(|(ancestor, _)| *ancestor == timeline);
+        if timeline == self.timeline { self.wal_end } else { branch.map_or(Lsn::ZERO, |(_, end)| *end) }
+    }
+
     /// Why what stands at `position` of `timeline` is not there; `None` when it is.
     #[must_use]
     pub fn lack(&self, timeline: u32, position: Position) -> Option<String> {

@@ -226,6 +226,23 @@ fn a_timeline_that_left_ours_before_what_was_sent_is_a_gap() {
             None,
         ),
         (
+            "promoted with the slot a moment later than the row, found by a new process",
+            |it| {
+                it.memory = None;
+                promoted(it, 150);
+                slot(it, |slot| slot.confirmed_flush_lsn = Lsn(110));
+            },
+            None,
+        ),
+        (
+            "promoted, and the slot moved since",
+            |it| {
+                promoted(it, 150);
+                slot(it, |slot| slot.confirmed_flush_lsn = Lsn(151));
+            },
+            Some((Cause::SlotMoved, SETTLED)),
+        ),
+        (
             "promoted without what was settled, found by a new process",
             |it| {
                 it.memory = None;
@@ -250,6 +267,50 @@ fn a_timeline_that_left_ours_before_what_was_sent_is_a_gap() {
             Some((Cause::WentBack, SENT)),
         ),
     ]);
+}
+
+#[test]
+fn settled_is_what_row_slot_or_process_know_unless_the_server_went_back() {
+    let cases: [(&str, Change, u64); 6] = [
+        ("the row is ahead", |_| {}, 100),
+        ("this process has settled more", |it| remembered(it, |memory| memory.confirmed = Lsn(110)), 110),
+        (
+            "promoted, and the slot knows more than the row",
+            |it| {
+                it.memory = None;
+                promoted(it, 150);
+                slot(it, |slot| slot.confirmed_flush_lsn = Lsn(110));
+            },
+            110,
+        ),
+        (
+            "promoted before the end of what this process was told to have no changes",
+            |it| {
+                promoted(it, 150);
+                remembered(it, |memory| memory.confirmed = Lsn(160));
+            },
+            150,
+        ),
+        (
+            "restored, and nothing was sent: the same numbers mean something else",
+            |it| {
+                it.row.generation = 39;
+                remembered(it, |memory| (memory.confirmed, memory.sent) = (Lsn(110), None));
+            },
+            100,
+        ),
+        (
+            "another incarnation",
+            |it| remembered(it, |memory| (memory.confirmed, memory.incarnation) = (Lsn(110), 6)),
+            100,
+        ),
+    ];
+    for (case, change, expected) in cases {
+        let mut given = given();
+        change(&mut given);
+        let known = settled(&given.row, given.memory.as_ref(), &given.server, given.slot.as_ref());
+        assert_eq!(known, Lsn(expected), "{case}");
+    }
 }
 
 #[test]

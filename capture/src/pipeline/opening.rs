@@ -80,7 +80,8 @@ impl Pipeline {
             }
             return Ok((server, Err((row, gap))));
         }
-        row.generation = row::begin_generation(control, name, server.timeline).await?;
+        row.confirmed = gap::settled(&row, self.memory.as_ref(), &server, view.as_ref());
+        row.generation = row::begin_generation(control, name, server.timeline, row.confirmed).await?;
         if view.is_some_and(|view| !view.failover) && slot::has_failover(control).await? {
             enable_failover(connection, &row.slot).await?;
         }

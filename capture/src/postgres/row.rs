@@ -114,19 +114,24 @@ pub async fn read(control: &Control, name: &str) -> Result<Option<SubscriptionRo
     }))
 }
 
-/// Begins a new generation, on a server that has all that is needed; gives its number.
+/// Begins a new generation, on a server that has all that is needed, at what is settled; gives its number.
 ///
 /// # Errors
 /// [`ControlError`].
-pub async fn begin_generation(control: &Control, name: &str, timeline: u32) -> Result<u64, ControlError> {
+pub async fn begin_generation(
+    control: &Control,
+    name: &str,
+    timeline: u32,
+    settled: Lsn,
+) -> Result<u64, ControlError> {
     let rows = control
         .rows(
             "UPDATE twinroute.subscription
-             SET timeline = $2,
+             SET timeline = $2, confirmed_lsn = greatest(confirmed_lsn, $3::text::pg_lsn),
                  generation = greatest(generation + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
              WHERE name = $1
              RETURNING generation",
-            &[&name, &i64::from(timeline)],
+            &[&name, &i64::from(timeline), &settled.to_string()],
         )
         .await?;
     Ok(rows.first().map_or(0, |row| unsigned(row.get(0))))

@@ -133,14 +133,31 @@ pub async fn end_former_walsender(
     control: &Control,
     slot: &str,
     application_name: &str,
-) -> Result<bool, ControlError> {
-    let rows = control
+) -> Result<(), ControlError> {
+    control
         .rows(
             "SELECT pg_terminate_backend(a.pid) FROM pg_replication_slots s
              JOIN pg_stat_activity a ON a.pid = s.active_pid
              WHERE s.slot_name = $1 AND a.application_name = $2",
             &[&slot, &application_name],
         )
+        .await
+        .map(drop)
+}
+
+/// Who reads from the slot. A role without the rights of `pg_read_all_stats` sees no more than the process of others.
+///
+/// # Errors
+/// [`ControlError`].
+pub async fn holder(control: &Control, slot: &str) -> Result<String, ControlError> {
+    let rows = control
+        .rows(
+            "SELECT concat_ws(' ', coalesce(nullif(a.application_name, ''), 'an unknown program'),
+                              'as ' || a.usename, 'from ' || host(a.client_addr), 'in process ' || s.active_pid)
+             FROM pg_replication_slots s LEFT JOIN pg_stat_activity a ON a.pid = s.active_pid
+             WHERE s.slot_name = $1 AND s.active",
+            &[&slot],
+        )
         .await?;
-    Ok(!rows.is_empty())
+    Ok(rows.first().map_or_else(|| "somebody who has just gone".to_owned(), |row| row.get(0)))
 }

@@ -1,4 +1,6 @@
-//! PostgreSQL 17 with AGE, run inside the Debian tree that `tests/install/postgres.sh` makes.
+//! PostgreSQL, run inside the Debian trees that `tests/install/postgres.sh` and `postgres-versions.sh` make.
+
+mod installation;
 
 use std::{
     path::{Path, PathBuf},
@@ -9,20 +11,18 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use tokio_postgres::{Client, NoTls};
 
+use self::installation::Installation;
+pub use self::installation::Release;
 use super::{START_DEADLINE, STOP_DEADLINE};
 use crate::{
     checkout, ports,
     process::{Process, Signal},
 };
 
-/// Enters the tree with mounts that end with the command; the data folder is its `/mnt`.
-const CHROOT: &str = include_str!("postgres/chroot.sh");
-
 /// What the servers run with beside the port. Slots and walsenders: enough for tests side by side.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 10] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
-    "shared_preload_libraries=age",
     "wal_level=logical",
     "max_replication_slots=60",
     "max_wal_senders=60",
@@ -50,29 +50,38 @@ pub enum Shutdown {
 #[derive(Debug)]
 pub struct Postgres {
     process: Process,
-    tree: PathBuf,
+    release: Release,
+    installation: Installation,
     dir: PathBuf,
     port: u16,
 }
 
 impl Postgres {
-    /// Starts a server with its data and log in `dir`, which is created when missing. Every
+    /// Starts PostgreSQL 17 with AGE, with its data and log in `dir`, which is created when missing. Every
     /// database that is made on it has AGE.
     ///
     /// # Errors
     /// When PostgreSQL is not installed or does not start.
     pub async fn start(dir: &Path) -> Result<Self> {
-        let tree = checkout::installed("pg17")?;
+        Self::start_release(Release::Age17, dir).await
+    }
+
+    /// Starts another release in the same way.
+    ///
+    /// # Errors
+    /// When it is not installed or does not start.
+    pub async fn start_release(release: Release, dir: &Path) -> Result<Self> {
+        let installation = Installation::find(release)?;
         let dir = checkout::create(dir)?;
         let fresh = !dir.join("data").exists();
         if fresh {
-            initialise(&tree, &dir)?;
+            initialise(&installation, &dir)?;
         }
         let port = ports::free()?;
-        let process = launch(&tree, &dir, port)?;
-        let mut server = Self { process, tree, dir, port };
+        let process = launch(release, &installation, &dir, port)?;
+        let mut server = Self { process, release, installation, dir, port };
         server.until_ready().await?;
-        if fresh {
+        if fresh && release == Release::Age17 {
             for database in ["template1", "postgres"] {
                 let client = server.connect(database).await?;
                 client.batch_execute("CREATE EXTENSION age").await?;
@@ -168,7 +177,7 @@ impl Postgres {
     /// # Errors
     /// When it does not start.
     pub async fn start_again(&mut self) -> Result<()> {
-        self.process = launch(&self.tree, &self.dir, self.port)?;
+        self.process = launch(self.release, &self.installation, &self.dir, self.port)?;
         self.until_ready().await
     }
 
@@ -212,7 +221,7 @@ impl Postgres {
     /// it finds in `/mnt` is the server's folder.
     #[must_use]
     pub fn tool(&self, program: &str) -> Command {
-        in_tree(&self.tree, &self.dir, program)
+        self.installation.command(&self.dir, program)
     }
 
     /// Lets the server outlive us; gives back the postmaster's process id.
@@ -244,8 +253,9 @@ pub async fn connect(url: &str) -> Result<Client> {
     Ok(client)
 }
 
-fn initialise(tree: &Path, dir: &Path) -> Result<()> {
-    let output = in_tree(tree, dir, "initdb")
+fn initialise(installation: &Installation, dir: &Path) -> Result<()> {
+    let output = installation
+        .command(dir, "initdb")
         .args(["--pgdata=/mnt/data", "--username=postgres", "--auth=trust"])
         .args(["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"])
         .output()
@@ -255,17 +265,12 @@ fn initialise(tree: &Path, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn launch(tree: &Path, dir: &Path, port: u16) -> Result<Process> {
-    let mut command = in_tree(tree, dir, "postgres");
+fn launch(release: Release, installation: &Installation, dir: &Path, port: u16) -> Result<Process> {
+    let mut command = installation.command(dir, "postgres");
     command.args(["-D", "/mnt/data", "-c", &format!("port={port}")]);
-    for setting in SETTINGS {
+    let libraries = (release == Release::Age17).then_some("shared_preload_libraries=age");
+    for setting in SETTINGS.into_iter().chain(libraries) {
         command.args(["-c", setting]);
     }
     Process::start("PostgreSQL", command, &dir.join("log"))
-}
-
-fn in_tree(tree: &Path, dir: &Path, program: &str) -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-c", CHROOT, "chroot"]).arg(tree).arg(dir).arg(program);
-    command
 }

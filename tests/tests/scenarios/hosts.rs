@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A hot standby of `primary`, whose folder is `dir`.
-async fn standby(primary: &Postgres, dir: &Path, of: &Path) -> Result<Postgres> {
+pub(crate) async fn standby(primary: &Postgres, dir: &Path, of: &Path) -> Result<Postgres> {
     let output = primary
         .tool("pg_basebackup")
         .args(["--pgdata=/mnt/standby", "--write-recovery-conf", "--checkpoint=fast", "--no-sync"])

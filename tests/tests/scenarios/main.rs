@@ -50,6 +50,8 @@ mod tls;
 
 mod configuration;
 mod consumers;
+mod ddl;
+mod failover;
 mod filters;
 mod frames;
 mod idle;
@@ -60,6 +62,8 @@ mod readme;
 mod routes;
 mod start;
 mod status;
+mod stranger;
 mod stream;
 mod subscriptions;
 mod takeover;
+mod versions;

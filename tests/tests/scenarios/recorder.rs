@@ -29,8 +29,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     pub(crate) position: Position,
+    /// Its label: the table.
+    pub(crate) label: String,
     pub(crate) key: String,
     pub(crate) marker: Option<i64>,
+    /// The document before the change came with it.
+    pub(crate) has_old: bool,
     /// Two copies of an event have the same.
     pub(crate) content: u64,
     /// Number of the stream that brought it.
@@ -94,6 +98,17 @@ impl Recorder {
             let come = self.len();
             ensure!(come >= events, "{come} have come");
             Ok(())
+        })
+        .await
+    }
+
+    /// Waits until a discontinuity has come of which the reason holds `words`.
+    pub(crate) async fn until_discontinuity(&self, words: &str, deadline: Duration) -> Result<Discontinuity> {
+        wait::until(deadline, &format!("a discontinuity about {words}"), async || {
+            self.look(|records| {
+                let mut fitting = records.discontinuities.iter().filter(|gap| gap.reason.contains(words));
+                fitting.next().cloned().with_context(|| format!("{:?} have come", records.discontinuities))
+            })
         })
         .await
     }
@@ -168,8 +183,10 @@ fn of_event(event: &EventData, run: usize) -> Result<Record> {
     let marked: Option<Marked> = event.new.as_deref().map(serde_json::from_slice).transpose()?;
     Ok(Record {
         position: position(event.position.context("no position")?),
+        label: event.label.clone(),
         key: event.ordering_key.clone(),
         marker: marked.and_then(|marked| marked.marker),
+        has_old: event.old.is_some(),
         content: BuildHasherDefault::<DefaultHasher>::default().hash_one(event.encode_to_vec()),
         run,
         at: Instant::now(),
