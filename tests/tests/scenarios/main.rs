@@ -12,6 +12,7 @@ mod load;
 
 mod raw;
 mod source;
+mod crowd;
 
 mod alone;
 mod decision;
@@ -23,9 +24,11 @@ mod transactions;
 mod twins;
 
 mod blocked;
+mod crowds;
 mod forgotten;
 mod gaps;
 mod group;
+mod handover;
 mod kills;
 mod lost_slot;
 mod outage;
