@@ -12,6 +12,7 @@ mod load;
 
 mod raw;
 mod source;
+mod crowd;
 
 mod administration;
 mod alone;
@@ -33,9 +34,11 @@ mod twins;
 mod blocked;
 mod bound;
 mod capture_kills;
+mod crowds;
 mod forgotten;
 mod gaps;
 mod group;
+mod handover;
 mod kills;
 mod lost_slot;
 mod outage;
