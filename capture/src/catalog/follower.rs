@@ -77,6 +77,8 @@ impl Follower {
             };
             match looked {
                 Ok(()) => outage.works(),
+                // Where the configured one waits for PostgreSQL too, it has said so.
+                Err(_) if matches!(*configured.borrow(), State::Connecting { .. }) => self.session = None,
                 Err(error) => {
                     self.session = None;
                     outage.failed(&Causes(&error));

@@ -231,6 +231,47 @@ fn created_subscriptions_run_again_after_a_crash_and_on_the_capture_that_takes_o
 }
 
 #[test]
+fn what_a_crash_has_left_half_made_or_half_deleted_is_finished_at_the_next_start() -> Result<()> {
+    source("halves", json!({ "subscriptions": { "poll_ms": 200 } }), async |source| {
+        // Given a crash after the row of one was written and before its slot was made, and one while another is deleted
+        for name in ["half_made", "half_deleted"] {
+            create(&source.capture, named(name)).await??;
+        }
+        source.capture.kill().await?;
+        let graph = source.graph().await?;
+        wait::until(DEADLINE, "the walsender to end", async || {
+            let sql = "SELECT pg_drop_replication_slot('twinroute_half_made')";
+            Ok(graph.client().batch_execute(sql).await?)
+        })
+        .await?;
+        for (name, phase) in [("half_made", "making"), ("half_deleted", "deleting")] {
+            let sql = "UPDATE twinroute.subscription
+                       SET options = jsonb_set(options, '{created,phase}', to_jsonb($2::text)) WHERE name = $1";
+            graph.client().execute(sql, &[&name, &phase]).await?;
+        }
+        // When capture is started
+        source.capture.start_again()?;
+        source.capture.until_ready().await?;
+        // Then the one has its slot and streams, and of the other nothing is left
+        wait::until(DEADLINE, "the one to stream", async || {
+            ensure!(get(&source.capture, "half_made").await?.state() == SubscriptionState::Streaming);
+            Ok(())
+        })
+        .await?;
+        wait::until(DEADLINE, "the other to go", async || {
+            let names = graph.client().query("SELECT name FROM twinroute.subscription", &[]).await?;
+            ensure!(names.len() == 2 && slots(source, "twinroute_half_deleted").await? == 0, "{names:?}");
+            Ok(())
+        })
+        .await?;
+        let mut whole = consumer(&source.capture, "half_made").await?;
+        source.create("whole", 1).await?;
+        assert_eq!(entities(&mut whole, 1).await?, ["whole-0"]);
+        Ok(delete(&source.capture, "half_made").await??)
+    })
+}
+
+#[test]
 fn a_consumer_that_takes_nothing_holds_up_only_its_own_subscription() -> Result<()> {
     let settings = json!({ "subscriptions": { "poll_ms": 200, "unacked_events_max": 100 } });
     source("slow", settings, async |source| {
