@@ -10,6 +10,8 @@ pub mod kusto;
 pub mod mqtt;
 mod port;
 #[cfg(test)]
+pub(crate) mod classes;
+#[cfg(test)]
 pub(crate) mod test_events;
 
 use std::sync::Arc;

@@ -106,6 +106,16 @@ pub(super) fn answer(code: RDKafkaErrorCode, sent: Sent, background: &str) -> An
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::classes::{class_of, documented};
+
+    #[test]
+    fn the_page_of_the_sinks_has_the_same_classes() {
+        let class = |code| class_of(&answer(code, Sent::Alone, "").verdict).to_owned();
+        let mut classes: std::collections::BTreeMap<_, _> =
+            TABLE.iter().map(|(code, name, _)| ((*name).to_owned(), class(*code))).collect();
+        classes.insert(OTHER.to_owned(), class(RDKafkaErrorCode::PolicyViolation));
+        assert_eq!(documented("Kafka and Event Hubs"), classes);
+    }
 
     #[derive(Debug, PartialEq, Eq)]
     enum Expected {

@@ -105,6 +105,18 @@ mod tests {
     use azure_storage_queue::{QueueClient, QueueClientOptions};
 
     use super::*;
+    use crate::sink::classes::{class_of, documented};
+
+    #[test]
+    fn the_page_of_the_sinks_has_the_same_classes() {
+        let class = |status| {
+            class_of(&Failure::refused("put blob", status, "why", None).error.retryable()).to_owned()
+        };
+        let mut classes: std::collections::BTreeMap<_, _> =
+            TABLE.iter().map(|(status, code)| ((*code).to_owned(), class(*status))).collect();
+        classes.insert("SERVER_ERROR".to_owned(), class(500));
+        assert_eq!(documented("Azure Data Explorer"), classes);
+    }
 
     #[test]
     fn every_status_has_a_name_and_none_is_about_the_event() {

@@ -50,6 +50,16 @@ pub(super) fn verdict(reason: u8, words: Option<&str>) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::classes::{class_of, documented};
+
+    #[test]
+    fn the_page_of_the_sinks_has_the_same_classes() {
+        let class = |reason| class_of(&verdict(reason, None)).to_owned();
+        let mut classes: std::collections::BTreeMap<_, _> =
+            TABLE.iter().map(|(reason, name, _)| ((*name).to_owned(), class(*reason))).collect();
+        classes.insert("UNKNOWN_REASON".to_owned(), class(0xFF));
+        assert_eq!(documented("MQTT"), classes);
+    }
 
     #[test]
     fn every_reason_has_its_verdict() {
