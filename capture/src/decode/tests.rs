@@ -269,7 +269,7 @@ fn a_stub_at_a_windows_end_is_carried_into_the_next_one() {
 }
 
 #[test]
-fn a_window_full_of_stubs_is_carried_and_each_gives_one_event() {
+fn of_many_stubs_the_latest_are_carried_and_each_gives_one_event() {
     // given a window full of stubs, and the row that fills in the last of them
     let mut wal = Wal::new();
     let stub = |row: usize| format!(r#"{{"$dtId": "twin{row}"}}"#);

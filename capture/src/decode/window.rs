@@ -22,6 +22,10 @@ pub const WINDOW_ROWS_MAX: usize = 65_536;
 /// A window is closed at this many bytes of columns, old and new.
 pub const WINDOW_BYTES_MAX: usize = 16 << 20;
 
+/// Stubs that are carried from a window into the next one at most, the latest: what fills one in follows it closely, and a
+/// window of nothing else would be held twice.
+const CARRIED_MAX: usize = 4_096;
+
 /// The rows of a window.
 #[derive(Debug, Default)]
 pub(super) struct Window {
@@ -183,8 +187,8 @@ impl Window {
         &mut self.chains[index]
     }
 
-    /// Ends the window: its items in order, as far as their kinds are selected. Unless the transaction is at its end, stubs
-    /// that this window created go into the next window, once.
+    /// Ends the window: its items in order, as far as their kinds are selected. Unless the transaction is at its end, the
+    /// latest stubs that this window created go into the next window, once.
     pub(super) fn close(
         &mut self,
         begin: &Begin,
@@ -199,7 +203,9 @@ impl Window {
         let stub = |effect: &Effect<'_>| effect.stub_chain(&chains).filter(|_| !transaction_ended);
         let mut carried: Vec<usize> = effects.iter().filter_map(stub).collect();
         carried.sort_unstable();
-        let ended = effects.iter().filter(|effect| stub(effect).is_none());
+        carried.drain(..carried.len().saturating_sub(CARRIED_MAX));
+        let goes_on = |effect: &&Effect<'_>| stub(effect).is_some_and(|chain| is_among(&carried, chain));
+        let ended = effects.iter().filter(|effect| !goes_on(effect));
         let selected = ended.filter(|effect| selection.takes_kind(effect.entity.kind));
         items.reserve(effects.len() - carried.len());
         items.extend(selected.filter_map(|effect| effect.event(&chains, begin)).map(Item::Event));

@@ -56,9 +56,11 @@ fn with_a_dead_host_and_a_standby_before_it_both_connections_find_the_primary() 
         let settings = json!({ "postgres": { "url": url } });
         let mut capture = Service::start(Program::Capture, "capture", settings, &dir)?;
         capture.until_ready().await?;
-        // Then both its sessions are on the primary, and none on the standby
+        // Then its sessions are on the primary, and none on the standby
         let sessions = captures(&primary).await?;
-        assert_eq!(sessions, ["twinroute-capture delivery", "twinroute-capture delivery control"]);
+        for name in ["twinroute-capture delivery", "twinroute-capture delivery control"] {
+            assert!(sessions.iter().any(|session| session == name), "{name} is not among {sessions:?}");
+        }
         assert_eq!(captures(&standby).await?, [""; 0]);
         // And it streams
         let mut consumer = RawConsumer::connect(&capture.grpc()).await?;

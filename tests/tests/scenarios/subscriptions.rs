@@ -276,9 +276,9 @@ fn a_consumer_that_takes_nothing_holds_up_only_its_own_subscription() -> Result<
     let settings = json!({ "subscriptions": { "poll_ms": 200, "unacked_events_max": 100 } });
     source("slow", settings, async |source| {
         // Given a created subscription whose consumer takes nothing, and a consumer of the configured one
-        create(&source.capture, named("sleeper")).await??;
+        create(&source.capture, named("idler")).await??;
         let mut sleeper = RawConsumer::connect(&source.capture.grpc()).await?;
-        sleeper.hello("sleeper", "sleeper").await?;
+        sleeper.hello("idler", "idler").await?;
         sleeper.keep_leases();
         let mut settler = source.join("settler").await?.settle().await?;
         // When far more is created than the sleeping one may hold
@@ -289,15 +289,15 @@ fn a_consumer_that_takes_nothing_holds_up_only_its_own_subscription() -> Result<
         settler.until_seen("slow4-999").await?;
         source.until_confirmed().await?;
         // And the sleeping one has stopped reading at its bound, and is not confirmed
-        let status = status_of(&source.capture, "sleeper").await?;
+        let status = status_of(&source.capture, "idler").await?;
         assert!((100..5_000).contains(&status.unacked_events), "{}", status.unacked_events);
-        assert!(source.postgres.confirmed("twinroute_sleeper").await? < source.confirmed().await?);
+        assert!(source.postgres.confirmed("twinroute_idler").await? < source.confirmed().await?);
         // When it wakes up, it has it all
         sleeper.credit(PLENTY.0, PLENTY.1).await?;
         let mut awake = sleeper.settle().await?;
         awake.until_seen("slow4-999").await?;
         drop(awake);
-        Ok(delete(&source.capture, "sleeper").await??)
+        Ok(delete(&source.capture, "idler").await??)
     })
 }
 
