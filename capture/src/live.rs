@@ -1,6 +1,6 @@
 //! Live subscriptions: whoever wants what happens from now on, on one temporary slot that all of them share.
 //!
-//! A hub takes what is read from the slot, as for a durable subscription. Its only consumer is the [`Tail`], which hands all
+//! A hub takes what is read from the slot, as for a durable subscription. Its only consumer is the `Tail`, which hands all
 //! on to a hub of each live consumer's own and acknowledges at once: so nobody holds back WAL, and nobody waits for anybody.
 
 mod seats;
