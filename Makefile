@@ -3,7 +3,7 @@
 FIXTURES ?= tests/fixtures
 WORKERS ?= 2
 SECONDS ?= 60
-SOAK ?= capture_kills
+SOAK ?= capture_kills memory::consumers
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
@@ -32,7 +32,7 @@ test: install ## all tests, on real servers
 	@$(CARGO) build --workspace --all-targets
 	@$(CARGO) test --workspace --no-fail-fast
 
-soak: install ## the long forms of the fault scenarios: 100 kills, 1,000,000 rows
+soak: install ## the long forms of the fault scenarios: 100 kills, 1,000,000 rows, five minutes without reading
 	@$(CARGO) build --workspace --all-targets
 	@TWINROUTE_SOAK=1 $(CARGO) test --workspace --test scenarios -- --nocapture $(SOAK)
 
