@@ -3,6 +3,7 @@
 //! Exit codes: 0 after a clean end, 1 after a failure or when the grace period was not enough, 2 for a mistake in
 //! the command line or the configuration. Of a health check: 0 for well, 1 for not well.
 
+mod allocator;
 mod cli;
 mod drain;
 mod healthcheck;
@@ -81,6 +82,7 @@ where
     Fut: Future<Output = Result<(), E>>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
+    allocator::settle();
     let cli = cli::parse::<T>(service);
     start(service, &cli, run).into()
 }
