@@ -82,8 +82,10 @@ where
     Fut: Future<Output = Result<(), E>>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
-    allocator::settle();
     let cli = cli::parse::<T>(service);
+    if cli.runs_service() {
+        allocator::settle();
+    }
     start(service, &cli, run).into()
 }
 

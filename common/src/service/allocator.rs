@@ -7,7 +7,8 @@ use std::process::Command;
 /// The allocator's own setting (mimalloc, "Environment Options").
 const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
 
-/// Milliseconds. Its default of a second lets a burst of 300,000 rows take 260 MiB instead of 160; this costs no time.
+/// Milliseconds. Its default of a second lets a burst of 300,000 rows take 260 MiB instead of 160; this costs no time. Version 2
+/// of the allocator has this default, and holds 170 MiB more after documents of 60 MB.
 const PURGE_DELAY_MS: &str = "10";
 
 /// Starts the program anew, as the same process, unless the setting is there already. Where that cannot be done it goes on as
