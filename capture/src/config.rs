@@ -15,8 +15,10 @@ use twinroute_common::grpc::ServerSettings;
 pub use self::live::LiveSettings;
 pub use self::memory::MemorySettings;
 pub use self::subscriptions::SubscriptionsSettings;
+use crate::decode::Decoder;
 use crate::graphs::Graphs;
 use crate::postgres::ConnectionString;
+use crate::subscription::{Bounds, Unacked};
 
 /// Largest number of partitions: each has a log and a lease, and a hole in the stream is put into each.
 pub const PARTITION_COUNT_MAX: u32 = 4_096;
@@ -229,6 +231,36 @@ impl StreamSettings {
     #[must_use]
     pub fn unacked_age_max(&self) -> Duration {
         Duration::from_millis(self.unacked_age_max_ms)
+    }
+
+    /// Bounds of a subscription in which so much may be un-acknowledged.
+    #[must_use]
+    pub fn bounds(&self, partition_count: u32, unacked_max: Unacked) -> Bounds {
+        Bounds {
+            partition_count,
+            frame_events_max: self.frame_events_max,
+            frame_bytes_max: self.frame_bytes_max,
+            unacked_events_max: unacked_max.events,
+            unacked_bytes_max: unacked_max.bytes,
+            unconfirmed_wal_bytes_max: self.unconfirmed_wal_bytes_max,
+            revoke_deadline: Duration::from_millis(self.revoke_deadline_ms),
+            unacked_age_max: self.unacked_age_max(),
+        }
+    }
+
+    /// What may be un-acknowledged in the configured subscription.
+    #[must_use]
+    pub fn unacked_max(&self) -> Unacked {
+        Unacked { events: self.unacked_events_max, bytes: self.unacked_bytes_max }
+    }
+}
+
+impl CaptureSettings {
+    /// A decoder of the configured graphs.
+    #[must_use]
+    pub fn decoder(&self, incarnation: u64) -> Decoder {
+        let event_bytes_max = usize::try_from(self.stream.event_bytes_max).unwrap_or(usize::MAX);
+        Decoder::new(incarnation, event_bytes_max).only(Graphs::new(&self.source.graphs))
     }
 }
 

@@ -20,10 +20,8 @@ use twinroute_common::outage::Outage;
 pub use self::charge::{Charge, Order, Origin};
 use self::keeper::Keeper;
 use crate::config::CaptureSettings;
-use crate::decode::Decoder;
 use crate::forecast::Forecast;
 use crate::gap::{Memory, Server};
-use crate::graphs::Graphs;
 use crate::hub::{Ending, Hub, Identity};
 use crate::metrics::SubscriptionMetrics;
 use crate::postgres::ConnectionString;
@@ -255,10 +253,7 @@ impl Pipeline {
         let (requests, asked) = mpsc::channel(stream.consumers_max);
         let watched = Watched { shortfall: labels.shortfall.clone(), ..Watched::default() };
         let (watched_sender, watched) = watch::channel(watched);
-        let event_bytes_max = usize::try_from(stream.event_bytes_max).unwrap_or(usize::MAX);
-        let decoder = Decoder::new(row.incarnation, event_bytes_max)
-            .only(Graphs::new(&self.settings.source.graphs))
-            .selecting(self.charge.selection());
+        let decoder = self.settings.decoder(row.incarnation).selecting(self.charge.selection());
         let reader = Reader::new(
             connection,
             decoder,

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use twinroute_common::config::{Problem, check};
 
+use crate::subscription::Unacked;
+
 /// Section `live`: bounds of live consumers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -22,6 +24,12 @@ impl Default for LiveSettings {
 }
 
 impl LiveSettings {
+    /// What may be un-acknowledged by a live consumer.
+    #[must_use]
+    pub fn unacked_max(&self) -> Unacked {
+        Unacked { events: self.unacked_events_max, bytes: self.unacked_bytes_max }
+    }
+
     pub(super) fn problems(&self) -> impl Iterator<Item = Problem> {
         [
             check::range("live.consumers_max", &self.consumers_max, &(1..=1_000)),

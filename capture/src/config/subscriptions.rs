@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use twinroute_common::config::{Problem, check};
 
+use crate::postgres::options::Created;
 use crate::retention::{Policy, Retention};
+use crate::subscription::Unacked;
 
 /// Section `subscriptions`: subscriptions beside the configured one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,10 +36,18 @@ impl Default for SubscriptionsSettings {
 }
 
 impl SubscriptionsSettings {
-    /// Of the configured subscription, which is never dropped.
+    /// How much WAL a subscription may hold back. The configured one, which nobody has created, is never dropped.
     #[must_use]
-    pub fn reported(&self) -> Retention {
-        Retention { wal_retained_bytes_max: self.wal_retained_bytes_max, policy: Policy::Report }
+    pub fn retention(&self, created: Option<&Created>) -> Retention {
+        let reported =
+            Retention { wal_retained_bytes_max: self.wal_retained_bytes_max, policy: Policy::Report };
+        created.map_or(reported, |created| created.retention)
+    }
+
+    /// What may be un-acknowledged in one of them.
+    #[must_use]
+    pub fn unacked_max(&self) -> Unacked {
+        Unacked { events: self.unacked_events_max, bytes: self.unacked_bytes_max }
     }
 
     pub(super) fn problems(&self) -> impl Iterator<Item = Problem> {

@@ -1,7 +1,6 @@
 //! The live consumers that are connected, and what each of them is handed.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use twinroute_common::event::Item;
@@ -58,17 +57,8 @@ impl Seats {
     }
 
     fn bounds(&self) -> Bounds {
-        let (stream, live) = (&self.settings.stream, &self.settings.live);
-        Bounds {
-            partition_count: stream.partition_count,
-            frame_events_max: stream.frame_events_max,
-            frame_bytes_max: stream.frame_bytes_max,
-            unacked_events_max: live.unacked_events_max,
-            unacked_bytes_max: live.unacked_bytes_max,
-            unconfirmed_wal_bytes_max: stream.unconfirmed_wal_bytes_max,
-            revoke_deadline: Duration::from_millis(stream.revoke_deadline_ms),
-            unacked_age_max: stream.unacked_age_max(),
-        }
+        let stream = &self.settings.stream;
+        stream.bounds(stream.partition_count, self.settings.live.unacked_max())
     }
 
     /// Hands items on to all who want them, and cuts off who holds too many already.

@@ -14,7 +14,6 @@ use super::seats::Seats;
 use super::{Join, LIVE, LiveRefused};
 use crate::clock::now_ms;
 use crate::config::CaptureSettings;
-use crate::decode::Decoder;
 use crate::hub::{Hub, Identity};
 use crate::metrics::{Metrics, SubscriptionMetrics};
 use crate::pipeline::PipelineError;
@@ -22,7 +21,7 @@ use crate::postgres::ConnectionString;
 use crate::postgres::control::{Control, report_interval};
 use crate::replication::Connection;
 use crate::replication::reader::Reader;
-use crate::subscription::{Bounds, ConsumerKey, OutFrame, Subscription};
+use crate::subscription::{ConsumerKey, OutFrame, Subscription};
 
 /// `application_name` of its sessions.
 const SESSION: &str = "twinroute-capture live";
@@ -91,17 +90,7 @@ impl Tail {
         // No row, so no incarnation that is stored: the clock's is later than that of any stream before.
         let incarnation = now_ms();
         let metrics = self.metrics.of(LIVE);
-        let stream = &self.settings.stream;
-        let bounds = Bounds {
-            partition_count: 1,
-            frame_events_max: stream.frame_events_max,
-            frame_bytes_max: stream.frame_bytes_max,
-            unacked_events_max: self.settings.live.unacked_events_max,
-            unacked_bytes_max: self.settings.live.unacked_bytes_max,
-            unconfirmed_wal_bytes_max: stream.unconfirmed_wal_bytes_max,
-            revoke_deadline: Duration::from_millis(stream.revoke_deadline_ms),
-            unacked_age_max: stream.unacked_age_max(),
-        };
+        let bounds = self.settings.stream.bounds(1, self.settings.live.unacked_max());
         let identity = Identity { subscription: LIVE.to_owned(), slot: String::new(), server, incarnation };
         let source = Hub::new(identity, Subscription::new(bounds, incarnation, from, 0));
         let (key, waker) = source.join(SESSION);
@@ -109,10 +98,9 @@ impl Tail {
         let (confirmable, confirmed) = watch::channel(from);
         // Labels are looked after by the configured subscription.
         let (tables, _) = mpsc::channel(1);
-        let event_bytes_max = usize::try_from(stream.event_bytes_max).unwrap_or(usize::MAX);
         let reader = Reader::new(
             connection,
-            Decoder::new(incarnation, event_bytes_max),
+            self.settings.decoder(incarnation),
             Arc::clone(&source),
             metrics.clone(),
             confirmed,

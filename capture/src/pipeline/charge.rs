@@ -1,7 +1,5 @@
 //! Which subscription a pipeline runs, with what bounds, and who may tell it to end.
 
-use std::time::Duration;
-
 use tokio::sync::watch;
 
 use crate::config::{CaptureSettings, slot_of};
@@ -66,40 +64,30 @@ impl Charge {
     /// Which events it gets.
     #[must_use]
     pub fn selection(&self) -> Selection {
-        match &self.origin {
-            Origin::Configured => Selection::default(),
-            Origin::Created { created, .. } => created.filter.clone(),
-        }
+        self.created().map_or_else(Selection::default, |created| created.filter.clone())
     }
 
     /// How much WAL it may hold back.
     #[must_use]
     pub fn retention(&self, settings: &CaptureSettings) -> Retention {
-        match &self.origin {
-            Origin::Configured => settings.subscriptions.reported(),
-            Origin::Created { created, .. } => created.retention,
-        }
+        settings.subscriptions.retention(self.created())
     }
 
     /// Bounds of what it sends and holds.
     #[must_use]
     pub fn bounds(&self, settings: &CaptureSettings, partition_count: u32) -> Bounds {
-        let stream = &settings.stream;
-        let (unacked_events_max, unacked_bytes_max) = match self.origin {
-            Origin::Configured => (stream.unacked_events_max, stream.unacked_bytes_max),
-            Origin::Created { .. } => {
-                (settings.subscriptions.unacked_events_max, settings.subscriptions.unacked_bytes_max)
-            }
+        let unacked_max = match self.origin {
+            Origin::Configured => settings.stream.unacked_max(),
+            Origin::Created { .. } => settings.subscriptions.unacked_max(),
         };
-        Bounds {
-            partition_count,
-            frame_events_max: stream.frame_events_max,
-            frame_bytes_max: stream.frame_bytes_max,
-            unacked_events_max,
-            unacked_bytes_max,
-            unconfirmed_wal_bytes_max: stream.unconfirmed_wal_bytes_max,
-            revoke_deadline: Duration::from_millis(stream.revoke_deadline_ms),
-            unacked_age_max: stream.unacked_age_max(),
+        settings.stream.bounds(partition_count, unacked_max)
+    }
+
+    /// What it was created with, if a call has created it.
+    fn created(&self) -> Option<&Created> {
+        match &self.origin {
+            Origin::Configured => None,
+            Origin::Created { created, .. } => Some(created),
         }
     }
 

@@ -39,10 +39,7 @@ impl StatusReader {
 
     /// The subscription, as it is now.
     pub(super) fn subscription(&self, served: &Served) -> proto::Subscription {
-        let retention = match &served.created {
-            Some(created) => created.retention,
-            None => self.settings.subscriptions.reported(),
-        };
+        let retention = self.settings.subscriptions.retention(served.created.as_ref());
         let mut subscription = proto::Subscription {
             name: served.name.clone(),
             filter: served.created.as_ref().map(|created| wire::filter(&created.filter)),

@@ -165,3 +165,25 @@ fn live_consumers_are_bounded_in_number_and_checked_before_anything_is_made_for_
         join(source, "next", None).await.map(drop)
     })
 }
+
+#[test]
+fn what_is_published_beside_the_captured_graphs_is_nothing_to_a_live_consumer() -> Result<()> {
+    source("live_graphs", json!({}), async |source| {
+        // Given a publication that somebody has added a table of another schema to
+        let graph = source.graph().await?;
+        let elsewhere = r#"CREATE SCHEMA elsewhere; CREATE TABLE elsewhere."Twin" (id int, properties jsonb);
+            ALTER PUBLICATION twinroute ADD TABLE elsewhere."Twin""#;
+        graph.client().batch_execute(elsewhere).await?;
+        let (mut consumer, _) = join(source, "consumer", None).await?;
+        consumer.credit(PLENTY.0, PLENTY.1).await?;
+        // When a row is written there, and then a twin
+        let row = r#"INSERT INTO elsewhere."Twin" VALUES (1, '{"$dtId": "other"}')"#;
+        graph.client().batch_execute(row).await?;
+        source.create("twin", 1).await?;
+        // Then the twin comes alone
+        let seen = consumer.batches(1).await?;
+        let entities: Vec<_> = events(&seen).map(|event| event.entity_id.as_str()).collect();
+        ensure!(entities == ["twin-0"], "{entities:?}");
+        Ok(())
+    })
+}
