@@ -14,7 +14,6 @@ pub use self::claim::impossible;
 pub use self::server::{Server, branches};
 use crate::postgres::row::SubscriptionRow;
 use crate::postgres::slot::SlotView;
-use crate::retention::{Retention, Verdict};
 
 /// What happened to the WAL that was needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,9 +223,8 @@ pub fn find(
 
 /// The slot holds back more WAL than it may, and is to be dropped for it. `settled` is all that the subscription has had.
 #[must_use]
-pub fn over_bound(retention: Retention, name: &str, slot: &SlotView, settled: Position) -> Option<Gap> {
-    let Verdict::Dropped(why) = retention.judge(name, slot.retained_bytes) else { return None };
-    Some(Gap { cause: Cause::Dropped, at: settled, reason: format!("{why}, and was dropped") })
+pub fn dropped(why: &str, settled: Position) -> Gap {
+    Gap { cause: Cause::Dropped, at: settled, reason: format!("{why}, and was dropped") }
 }
 
 /// What is settled, where [`find`] finds nothing: the furthest that the row, the slot and this process know. Each may know

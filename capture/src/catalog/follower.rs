@@ -78,11 +78,8 @@ impl Follower {
             match looked {
                 Ok(()) => outage.works(),
                 // Where the configured one waits for PostgreSQL too, it has said so.
-                Err(_) if matches!(*configured.borrow(), State::Connecting { .. }) => self.session = None,
-                Err(error) => {
-                    self.session = None;
-                    outage.failed(&Causes(&error));
-                }
+                Err(_) if matches!(*configured.borrow(), State::Connecting { .. }) => {}
+                Err(error) => outage.failed(&Causes(&error)),
             }
         }
         while let Some(ended) = self.pipelines.join_next().await {
@@ -90,7 +87,7 @@ impl Follower {
         }
     }
 
-    /// Compares the rows with what runs.
+    /// Compares the rows with what runs. A session that fails is not kept.
     async fn look(&mut self, stop: &CancellationToken) -> Result<(), ControlError> {
         let session = match self.session.take() {
             Some(session) => session,

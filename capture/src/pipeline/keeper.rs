@@ -138,7 +138,9 @@ impl Keeper {
                 let _gone = kept.send(self.hub.with(|subscription| subscription.group_token().to_owned()));
                 Ok(())
             }
-            Request::Stop(gap) => self.stop_at(gap).await,
+            Request::Stop(gap) => {
+                self.stop_at(gap, "a consumer has seen what the server does not have").await
+            }
             Request::Resume(resume) => self.resume(resume).await,
         }
     }
@@ -167,10 +169,10 @@ impl Keeper {
         Ok(())
     }
 
-    async fn stop_at(&mut self, gap: Gap) -> Result<(), PipelineError> {
+    async fn stop_at(&self, gap: Gap, why: &'static str) -> Result<(), PipelineError> {
         let gaps = Gaps { found: Some(gap), accepted: self.accepted.clone() };
         row::store_gaps(&self.control, &self.charge.name, &gaps).await?;
-        Err(PipelineError::StartAnew("a consumer has seen what the server does not have"))
+        Err(PipelineError::StartAnew(why))
     }
 
     async fn resume(&mut self, resume: Resume) -> Result<(), PipelineError> {
@@ -207,14 +209,16 @@ impl Keeper {
     async fn judge(&self, name: &str, view: &SlotView) -> Result<Option<String>, PipelineError> {
         let retention = self.charge.retention(&self.settings);
         self.metrics.slot_retained_bytes_max.set(retention.wal_retained_bytes_max);
-        let settled = self.hub.with(|subscription| subscription.confirmed());
-        let settled = gap::boundary(self.hub.identity.incarnation, settled);
-        if let Some(gap) = gap::over_bound(retention, name, view, settled) {
-            let gaps = Gaps { found: Some(gap), accepted: self.accepted.clone() };
-            row::store_gaps(&self.control, &self.charge.name, &gaps).await?;
-            return Err(PipelineError::StartAnew("the slot keeps more WAL than it may"));
-        }
-        let Verdict::Reported(reason) = retention.judge(name, view.retained_bytes) else { return Ok(None) };
+        let reason = match retention.judge(name, view.retained_bytes) {
+            Verdict::Within => return Ok(None),
+            Verdict::Reported(reason) => reason,
+            Verdict::Dropped(why) => {
+                let settled = self.hub.with(|subscription| subscription.confirmed());
+                let settled = gap::boundary(self.hub.identity.incarnation, settled);
+                let gap = gap::dropped(&why, settled);
+                return self.stop_at(gap, "the slot keeps more WAL than it may").await.map(|()| None);
+            }
+        };
         if self.watched.borrow().over_half_of_bound.is_none() {
             warn!(subscription = self.charge.name, "{reason}");
         }

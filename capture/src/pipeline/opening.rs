@@ -12,6 +12,7 @@ use crate::postgres::labels::Labels;
 use crate::postgres::row::{self, NewRow, SubscriptionRow};
 use crate::postgres::slot::{self, SlotView};
 use crate::replication::{Connection, ReplicationError};
+use crate::retention::Verdict;
 
 /// A subscription whose changes may be missing, and how.
 pub(super) type AtGap = (SubscriptionRow, Gap);
@@ -90,8 +91,9 @@ impl Pipeline {
 
     fn find_gap(&self, row: &SubscriptionRow, server: &Server, slot: Option<&SlotView>) -> Option<Gap> {
         gap::find(row, self.memory.as_ref(), server, slot).or_else(|| {
-            let settled = gap::boundary(row.incarnation, row.confirmed);
-            gap::over_bound(self.charge.retention(&self.settings), &row.slot, slot?, settled)
+            let retention = self.charge.retention(&self.settings);
+            let Verdict::Dropped(why) = retention.judge(&row.slot, slot?.retained_bytes) else { return None };
+            Some(gap::dropped(&why, gap::boundary(row.incarnation, row.confirmed)))
         })
     }
 
