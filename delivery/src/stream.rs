@@ -85,20 +85,13 @@ pub async fn run(mut context: StreamContext) -> Result<(), StreamError> {
                 context.condition.failing(reason);
             }
         }
-        if started.elapsed() > backoff_reset(&context) {
-            backoff.reset();
-        }
+        backoff.lasted(started.elapsed());
         tokio::select! {
             biased;
             () = drain.cancelled() => return Ok(()),
             () = tokio::time::sleep(backoff.next()) => {}
         }
     }
-}
-
-/// A session that lasted so long was a good one.
-fn backoff_reset(context: &StreamContext) -> Duration {
-    Duration::from_millis(context.settings.reconnect_max_ms)
 }
 
 /// Without a route table every event would look as if nobody wanted it. `false` when the worker leaves before there is one.
