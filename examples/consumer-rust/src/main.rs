@@ -102,17 +102,8 @@ async fn follow(address: &str, hello: capture::Hello, journal: &mut Journal) -> 
                 // Asleep for so long? Then the partitions may be somebody else's.
                 ensure!(alive_at.elapsed() < lease * 2 / 3, "the lease may be over");
                 journal.keep(&batches)?;
-                let ack = |batch: &capture::Batch| capture::PartitionAck {
-                    partition: batch.partition,
-                    epoch: batch.epoch,
-                    batch: batch.batch,
-                };
-                let partitions = batches.iter().map(ack).collect();
-                say(Say::Ack(capture::Ack { partitions, consumer_version: 0 })).await?;
-                let costs = || batches.iter().flat_map(|batch| &batch.items).map(|item| item.cost_bytes);
-                let given_back =
-                    capture::Credit { events: costs().count() as u64, bytes: costs().sum::<u64>() };
-                say(Say::Credit(given_back)).await?;
+                say(Say::Ack(acknowledging(&batches))).await?;
+                say(Say::Credit(giving_back(&batches))).await?;
             }
             // All batches that came before are kept and acknowledged: nothing is left to settle.
             Some(Heard::Assignment(assignment)) if !assignment.revoked.is_empty() => {
@@ -129,4 +120,20 @@ async fn follow(address: &str, hello: capture::Hello, journal: &mut Journal) -> 
             _ => {}
         }
     }
+}
+
+/// All of these batches are durable.
+fn acknowledging(batches: &[capture::Batch]) -> capture::Ack {
+    let ack = |batch: &capture::Batch| capture::PartitionAck {
+        partition: batch.partition,
+        epoch: batch.epoch,
+        batch: batch.batch,
+    };
+    capture::Ack { partitions: batches.iter().map(ack).collect(), consumer_version: 0 }
+}
+
+/// The credit that these batches took.
+fn giving_back(batches: &[capture::Batch]) -> capture::Credit {
+    let costs = || batches.iter().flat_map(|batch| &batch.items).map(|item| item.cost_bytes);
+    capture::Credit { events: costs().count() as u64, bytes: costs().sum() }
 }
