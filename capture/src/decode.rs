@@ -140,6 +140,13 @@ impl Decoder {
         self.transaction.is_some()
     }
 
+    /// What of a transaction is held and not given out yet, about, in bytes.
+    #[must_use]
+    pub fn held_bytes(&self) -> u64 {
+        let window = self.transaction.as_ref().map_or(0, |transaction| transaction.window.held_bytes());
+        window + self.large.as_ref().map_or(0, LargeMessage::held_bytes_max)
+    }
+
     /// Takes the payload of the `XLogData` that starts at `start`.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ pub mod hub;
 pub mod subscription;
 
 pub mod live;
+pub mod pressure;
 
 pub mod service;
 pub mod wire;

@@ -16,6 +16,7 @@ use self::tail::Tail;
 use crate::config::CaptureSettings;
 use crate::metrics::Metrics;
 use crate::postgres::ConnectionString;
+use crate::pressure::Pressure;
 use crate::selection::Selection;
 use crate::state::Running;
 
@@ -53,11 +54,12 @@ impl Live {
         settings: Arc<CaptureSettings>,
         config: Arc<ConnectionString>,
         metrics: Metrics,
+        pressure: Pressure,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()>) {
         let (joins, asked) = mpsc::channel(settings.live.consumers_max);
         let live = Self { joins, settings: Arc::clone(&settings) };
-        (live, Tail { settings, config, metrics }.run(asked, stop))
+        (live, Tail { settings, config, metrics, pressure }.run(asked, stop))
     }
 
     /// Joins: all that is committed from now on and is selected will come.

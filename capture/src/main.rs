@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use twinroute_common::service::{self, Service};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let service = Service {

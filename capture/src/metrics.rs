@@ -36,6 +36,12 @@ pub struct Metrics {
     slot_safe_wal_bytes: BySubscription<RealGauge>,
     slot_loss_seconds: BySubscription<RealGauge>,
     stopped: Family<CauseLabel, Gauge>,
+    /// What the process holds, in bytes.
+    pub memory_bytes: UnsignedGauge,
+    /// What it may hold, in bytes.
+    pub memory_bytes_max: UnsignedGauge,
+    /// 1 while nothing is read beside the configured subscription.
+    pub memory_paused: Gauge,
 }
 
 type BySubscription<M> = Family<NameLabel, M>;
@@ -136,6 +142,14 @@ impl Metrics {
         register.one("slot_loss_seconds", "Seconds until the slot is lost", &metrics.slot_loss_seconds);
         let stopped = "1 while the subscription is stopped at a gap, by cause";
         register.one("stopped", stopped, &metrics.stopped);
+        register.one("memory_bytes", "Resident memory of the process", &metrics.memory_bytes);
+        register.one(
+            "memory_bytes_max",
+            "Resident memory that the process may have",
+            &metrics.memory_bytes_max,
+        );
+        let paused = "1 while memory is too short to read for created subscriptions and live consumers";
+        register.one("memory_paused", paused, &metrics.memory_paused);
         metrics
     }
 

@@ -29,6 +29,7 @@ use crate::postgres::control::{Control, ControlError, report_interval, try_lock}
 use crate::postgres::labels::Labels;
 use crate::postgres::row::SubscriptionRow;
 use crate::postgres::slot;
+use crate::pressure::Guest;
 use crate::replication::reader::{ReadError, Reader};
 use crate::replication::{Connection, ReplicationError};
 use crate::state::{Running, State, StateTeller, Watched};
@@ -52,6 +53,11 @@ pub enum PipelineError {
     /// The lock is lost with its session; tried again.
     #[error("the session that holds the subscription's lock is lost")]
     LockLost,
+    /// What was read takes memory that others need; read again when there is some.
+    #[error(
+        "memory.bytes_max is nearly reached, and this subscription held the most; what was not acknowledged is read again"
+    )]
+    ShortOfMemory,
     /// Another capture holds the subscription; tried again.
     #[error("the subscription is held by {0}")]
     Standby(String),
@@ -262,7 +268,8 @@ impl Pipeline {
             confirmable,
             tables,
             report_interval(&control).await?,
-        );
+        )
+        .as_guest(self.charge.guest().map(Guest::reading));
         let mut keeper = Keeper {
             control,
             hub: Arc::clone(&hub),
@@ -281,6 +288,7 @@ impl Pipeline {
         self.teller.tell(State::Streaming(Running { hub, requests: Some(requests), watched, metrics }));
         let ended = tokio::select! {
             () = self.charge.ordered() => Err(PipelineError::Ordered),
+            () = self.charge.told_to_let_go() => Err(PipelineError::ShortOfMemory),
             read = reader.run(stop.clone()) => read.map_err(PipelineError::from),
             kept = keeper.run() => kept.map(|never| match never {}),
         };

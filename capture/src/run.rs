@@ -15,6 +15,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::pipeline::{Charge, Origin, Pipeline};
 use crate::postgres::connection_string::{ConnectionString, UrlMistake};
+use crate::pressure::Pressure;
 use crate::service::CaptureGrpc;
 use crate::state::StateTeller;
 
@@ -30,6 +31,9 @@ pub enum RunError {
     /// The gRPC address cannot be listened on.
     #[error("cannot serve gRPC")]
     Listen(#[from] ListenError),
+    /// Memory cannot be watched.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
     /// The gRPC server failed.
     #[error("the gRPC server failed")]
     Serve(#[from] ServeError),
@@ -50,8 +54,16 @@ pub async fn run(context: Context<CaptureSettings>) -> Result<(), RunError> {
     let configured = Served { name: name.clone(), created: None, state, metrics: of_configured.clone() };
     let catalog = Arc::new(Catalog::new(configured));
 
-    let (live, tail) =
-        Live::new(Arc::clone(&settings), Arc::clone(&connection_string), metrics.clone(), shutdown.clone());
+    let pressure = Pressure::new(settings.memory.bytes_max, metrics.clone());
+    pressure.clone().watch(shutdown.clone()).map_err(RunError::Thread)?;
+
+    let (live, tail) = Live::new(
+        Arc::clone(&settings),
+        Arc::clone(&connection_string),
+        metrics.clone(),
+        pressure.clone(),
+        shutdown.clone(),
+    );
     let grpc = CaptureGrpc::new(
         Arc::clone(&settings),
         Arc::clone(&connection_string),
@@ -69,7 +81,8 @@ pub async fn run(context: Context<CaptureSettings>) -> Result<(), RunError> {
     let serving = tokio::spawn(server.serve(health.clone(), streams_may_end.clone()));
 
     let part = drain.part("the subscriptions' last confirmation");
-    let follower = Follower::new(catalog, Arc::clone(&settings), Arc::clone(&connection_string), metrics);
+    let follower =
+        Follower::new(catalog, Arc::clone(&settings), Arc::clone(&connection_string), metrics, pressure);
     let charge = Charge { name, origin: Origin::Configured };
     let pipeline = Pipeline::new(charge, settings, connection_string, teller, of_configured);
     let subscriptions = async {

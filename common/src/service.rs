@@ -3,7 +3,6 @@
 //! Exit codes: 0 after a clean end, 1 after a failure or when the grace period was not enough, 2 for a mistake in
 //! the command line or the configuration. Of a health check: 0 for well, 1 for not well.
 
-mod allocator;
 mod cli;
 mod drain;
 mod healthcheck;
@@ -83,9 +82,6 @@ where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let cli = cli::parse::<T>(service);
-    if cli.runs_service() {
-        allocator::settle();
-    }
     start(service, &cli, run).into()
 }
 

@@ -6,7 +6,7 @@ use twinroute_common::service::{self, Service};
 use twinroute_delivery::worker;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const SERVICE: Service = Service {
     name: "delivery",

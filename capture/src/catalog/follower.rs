@@ -18,6 +18,7 @@ use crate::pipeline::{Charge, Order, Origin, Pipeline};
 use crate::postgres::control::ControlError;
 use crate::postgres::options::{self, Created, Phase};
 use crate::postgres::{ConnectionString, Control};
+use crate::pressure::Pressure;
 use crate::state::{State, StateTeller};
 
 /// `application_name` of the session that reads the rows.
@@ -30,6 +31,7 @@ pub struct Follower {
     settings: Arc<CaptureSettings>,
     config: Arc<ConnectionString>,
     metrics: Metrics,
+    pressure: Pressure,
     session: Option<Control>,
     pipelines: JoinSet<String>,
     orders: HashMap<String, watch::Sender<Order>>,
@@ -43,9 +45,10 @@ impl Follower {
         settings: Arc<CaptureSettings>,
         config: Arc<ConnectionString>,
         metrics: Metrics,
+        pressure: Pressure,
     ) -> Self {
         let (pipelines, orders) = (JoinSet::new(), HashMap::new());
-        Self { catalog, settings, config, metrics, session: None, pipelines, orders }
+        Self { catalog, settings, config, metrics, pressure, session: None, pipelines, orders }
     }
 
     /// Follows until `stop`, and until all pipelines have ended then.
@@ -123,7 +126,8 @@ impl Follower {
         let metrics = self.metrics.of(&name);
         let (teller, state) = StateTeller::new(name.clone(), None, metrics.clone());
         let (orders, received) = watch::channel(Order::Run);
-        let origin = Origin::Created { created: created.clone(), orders: received };
+        let guest = self.pressure.guest(&name);
+        let origin = Origin::Created { created: created.clone(), orders: received, guest };
         let charge = Charge { name: name.clone(), origin };
         let (settings, config) = (Arc::clone(&self.settings), Arc::clone(&self.config));
         let pipeline = Pipeline::new(charge, settings, config, teller, metrics.clone());

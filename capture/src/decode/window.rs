@@ -26,6 +26,9 @@ pub const WINDOW_BYTES_MAX: usize = 16 << 20;
 /// window of nothing else would be held twice.
 const CARRIED_MAX: usize = 4_096;
 
+/// What a row takes in a window beside its text, about, in bytes: seen with the smallest rows.
+const ROW_BYTES: u64 = 1_280;
+
 /// The rows of a window.
 #[derive(Debug, Default)]
 pub(super) struct Window {
@@ -118,6 +121,11 @@ impl Window {
 
     pub(super) fn is_full(&self) -> bool {
         self.rows >= WINDOW_ROWS_MAX || self.bytes >= WINDOW_BYTES_MAX
+    }
+
+    /// What the rows take, about, in bytes.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.rows as u64 * ROW_BYTES + self.bytes as u64
     }
 
     pub(super) fn push_other(&mut self, item: Item) {

@@ -96,10 +96,16 @@ impl Seats {
         self.seats.is_empty()
     }
 
-    /// The stream is over.
-    pub(super) fn close(&mut self) {
+    /// What all of them have not acknowledged, in bytes.
+    pub(super) fn unacked_bytes(&self) -> u64 {
+        let hubs = self.seats.iter().filter_map(|seat| seat.hub.upgrade());
+        hubs.map(|hub| hub.with(|subscription| subscription.unacked().bytes)).sum()
+    }
+
+    /// All of them end.
+    pub(super) fn close(&mut self, ending: &Ending) {
         let hubs = self.seats.drain(..).filter_map(|seat| seat.hub.upgrade());
-        hubs.for_each(|hub| hub.close(Ending::Lost));
+        hubs.for_each(|hub| hub.close(ending.clone()));
     }
 }
 

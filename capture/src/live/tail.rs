@@ -14,17 +14,22 @@ use super::seats::Seats;
 use super::{Join, LIVE, LiveRefused};
 use crate::clock::now_ms;
 use crate::config::CaptureSettings;
-use crate::hub::{Hub, Identity};
+use crate::hub::{Ending, Hub, Identity};
 use crate::metrics::{Metrics, SubscriptionMetrics};
 use crate::pipeline::PipelineError;
 use crate::postgres::ConnectionString;
 use crate::postgres::control::{Control, report_interval};
+use crate::pressure::{Guest, Pressure};
 use crate::replication::Connection;
 use crate::replication::reader::Reader;
 use crate::subscription::{ConsumerKey, OutFrame, Subscription};
 
 /// `application_name` of its sessions.
 const SESSION: &str = "twinroute-capture live";
+
+/// What live consumers are told when they must go for the sake of others.
+const SHORT_OF_MEMORY: &str =
+    "memory.bytes_max is nearly reached, and live consumers held the most; connect again to go on from then";
 
 /// How often it is looked whether anybody is left: soon enough that no slot is kept for nobody.
 const LOOK: Duration = Duration::from_millis(250);
@@ -35,6 +40,7 @@ pub(super) struct Tail {
     pub(super) settings: Arc<CaptureSettings>,
     pub(super) config: Arc<ConnectionString>,
     pub(super) metrics: Metrics,
+    pub(super) pressure: Pressure,
 }
 
 /// A stream from a temporary slot, and the hub that takes what is read.
@@ -46,6 +52,8 @@ struct Stream {
     confirmable: watch::Sender<Lsn>,
     seats: Seats,
     metrics: SubscriptionMetrics,
+    /// What the reader holds, and what the consumers do.
+    guests: [Guest; 2],
 }
 
 impl Tail {
@@ -98,6 +106,7 @@ impl Tail {
         let (confirmable, confirmed) = watch::channel(from);
         // Labels are looked after by the configured subscription.
         let (tables, _) = mpsc::channel(1);
+        let guests = ["live stream", "live consumers"].map(|name| self.pressure.guest(name));
         let reader = Reader::new(
             connection,
             self.settings.decoder(incarnation),
@@ -106,25 +115,29 @@ impl Tail {
             confirmed,
             tables,
             report_interval(&control).await?,
-        );
+        )
+        .as_guest(guests.first().map(Guest::reading));
         let seats = Seats::new(Arc::clone(&self.settings));
-        Ok(Stream { reader, source, key, waker, confirmable, seats, metrics })
+        Ok(Stream { reader, source, key, waker, confirmable, seats, metrics, guests })
     }
 }
 
 impl Stream {
     /// Hands on what is read, until nobody is left, the stream breaks, or `stop`.
     async fn serve(self, joins: &mut mpsc::Receiver<Join>, stop: &CancellationToken) {
-        let Self { reader, source, key, waker, confirmable, mut seats, metrics } = self;
+        let Self { reader, source, key, waker, confirmable, mut seats, metrics, guests } = self;
+        let [mut reading, mut seated] = guests;
         let end = stop.child_token();
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let reading = reader.run(end.clone());
-        tokio::pin!(reading);
+        let stream = reader.run(end.clone());
+        tokio::pin!(stream);
         let read = loop {
             tokio::select! {
                 biased;
-                read = &mut reading => break read,
+                read = &mut stream => break read,
+                () = reading.told_to_let_go() => seats.close(&Ending::Behind(SHORT_OF_MEMORY.to_owned())),
+                () = seated.told_to_let_go() => seats.close(&Ending::Behind(SHORT_OF_MEMORY.to_owned())),
                 // What was read before is not for who comes now.
                 () = waker.notified() => hand_on(&source, key, &mut seats),
                 Some(join) = joins.recv(), if !end.is_cancelled() => seats.admit(join, &source, &metrics),
@@ -136,13 +149,14 @@ impl Stream {
                     metrics.received_lsn.set(received.0);
                     metrics.confirmed_lsn.set(confirmed.0);
                     metrics.consumers.set(i64::try_from(seats.look(received)).unwrap_or(i64::MAX));
+                    seated.holds(seats.unacked_bytes());
                     if seats.are_empty() {
                         end.cancel();
                     }
                 }
             }
         };
-        seats.close();
+        seats.close(&Ending::Lost);
         let ended = match read {
             Ok(reader) => reader.finish().await.map_err(PipelineError::from),
             Err(error) => Err(error.into()),

@@ -4,6 +4,7 @@ use tokio::sync::watch;
 
 use crate::config::{CaptureSettings, slot_of};
 use crate::postgres::options::Created;
+use crate::pressure::Guest;
 use crate::retention::Retention;
 use crate::selection::Selection;
 use crate::subscription::Bounds;
@@ -28,6 +29,8 @@ pub enum Origin {
         created: Created,
         /// What the pipeline is to do.
         orders: watch::Receiver<Order>,
+        /// What memory it may have.
+        guest: Guest,
     },
 }
 
@@ -96,11 +99,27 @@ impl Charge {
         matches!(self.origin, Origin::Configured)
     }
 
+    /// A created subscription has what memory the configured one leaves.
+    pub(super) fn guest(&self) -> Option<&Guest> {
+        match &self.origin {
+            Origin::Configured => None,
+            Origin::Created { guest, .. } => Some(guest),
+        }
+    }
+
     /// What the pipeline is to do now.
     pub(super) fn order(&self) -> Order {
         match &self.origin {
             Origin::Configured => Order::Run,
             Origin::Created { orders, .. } => *orders.borrow(),
+        }
+    }
+
+    /// Waits until a stream that begins is to let go of the memory that it has taken; for ever where there is enough.
+    pub(super) async fn told_to_let_go(&self) {
+        match self.guest() {
+            Some(guest) => guest.from_now().told_to_let_go().await,
+            None => std::future::pending().await,
         }
     }
 

@@ -18,6 +18,7 @@ use crate::decode::pgoutput::Relation;
 use crate::decode::{DecodeError, Decoded, Decoder};
 use crate::hub::Hub;
 use crate::metrics::SubscriptionMetrics;
+use crate::pressure::Reading;
 
 /// Why reading ended.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,7 @@ pub struct Reader {
     tables: tokio::sync::mpsc::Sender<Relation>,
     reports: Interval,
     reply_requested: bool,
+    guest: Option<Reading>,
 }
 
 impl Reader {
@@ -58,7 +60,24 @@ impl Reader {
     ) -> Self {
         let mut reports = tokio::time::interval(report_interval);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { connection, decoder, hub, metrics, confirmable, tables, reports, reply_requested: false }
+        Self {
+            connection,
+            decoder,
+            hub,
+            metrics,
+            confirmable,
+            tables,
+            reports,
+            reply_requested: false,
+            guest: None,
+        }
+    }
+
+    /// The same, beside the configured subscription: reads only what memory is left for.
+    #[must_use]
+    pub fn as_guest(mut self, guest: Option<Reading>) -> Self {
+        self.guest = guest;
+        self
     }
 
     /// Reads until `stop`, and then leaves the slot with a last report.
@@ -67,8 +86,7 @@ impl Reader {
     /// [`ReadError`] when the stream cannot be read on.
     pub async fn run(mut self, stop: CancellationToken) -> Result<Self, ReadError> {
         loop {
-            let in_transaction = self.decoder.in_transaction();
-            let may_read = self.hub.with(|subscription| subscription.may_read(in_transaction));
+            let may_read = self.may_read();
             tokio::select! {
                 biased;
                 // Stopping comes first, or a busy stream could not be stopped.
@@ -85,8 +103,19 @@ impl Reader {
                     }
                 }
                 () = self.hub.room(), if !may_read => {}
+                Some(()) = changed(&mut self.guest), if !may_read => {}
             }
         }
+    }
+
+    /// There is room for more: in the subscription, and in memory.
+    fn may_read(&mut self) -> bool {
+        let in_transaction = self.decoder.in_transaction();
+        let (has_room, unacked) =
+            self.hub.with(|subscription| (subscription.may_read(in_transaction), subscription.unacked()));
+        let open = self.decoder.held_bytes();
+        let is_allowed = self.guest.as_mut().is_none_or(|guest| guest.may_read(unacked.bytes, open));
+        has_room && is_allowed
     }
 
     /// Reports what may be confirmed now, and ends the stream.
@@ -154,6 +183,12 @@ impl Reader {
         let received = self.hub.with(|subscription| subscription.received());
         self.connection.report(received, confirmed).await
     }
+}
+
+/// Waits until a guest may do something else; gives nothing when there is none.
+async fn changed(guest: &mut Option<Reading>) -> Option<()> {
+    guest.as_mut()?.changed().await;
+    Some(())
 }
 
 fn append(items: &mut Vec<Item>, mut more: Vec<Item>) {

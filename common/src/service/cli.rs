@@ -22,13 +22,6 @@ pub(super) struct Cli {
     pub(super) command: Option<Command>,
 }
 
-impl Cli {
-    /// The binary is to be the service, and not to answer something and exit.
-    pub(super) fn runs_service(&self) -> bool {
-        !self.check && self.command.is_none()
-    }
-}
-
 /// What else the binary can do than to be the service.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub(super) enum Command {

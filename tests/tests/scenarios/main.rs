@@ -44,6 +44,7 @@ mod lost_slot;
 mod outage;
 mod rebalance;
 mod server_faults;
+mod shortage;
 mod stopping;
 
 mod authority;

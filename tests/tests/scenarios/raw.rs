@@ -207,8 +207,13 @@ pub(crate) struct Settler {
 impl Settler {
     /// Waits until an event of this entity has come.
     pub(crate) async fn until_seen(&mut self, entity_id: &str) -> Result<()> {
+        self.until_seen_within(entity_id, DEADLINE).await
+    }
+
+    /// The same, within a time of its own.
+    pub(crate) async fn until_seen_within(&mut self, entity_id: &str, time: Duration) -> Result<()> {
         let seen = self.changes.wait_for(|seen| seen.iter().any(|id| id == entity_id));
-        tokio::time::timeout(DEADLINE, seen).await.context("the event does not come")??;
+        tokio::time::timeout(time, seen).await.context("the event does not come")??;
         Ok(())
     }
 
