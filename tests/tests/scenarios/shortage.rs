@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
 use serde_json::json;
 use twinroute_proto::capture::v1::{Hello, Live, hello};
-use twinroute_tests::{soak, stack::GRAPH, usage};
+use twinroute_tests::{stack::GRAPH, usage};
 
 use crate::{
     administration::{create, named},
@@ -23,6 +23,10 @@ const MEMORY_MAX_MIB: f64 = 256.0;
 
 /// All that may be created by default.
 const CREATED: [&str; 4] = ["shortage_1", "shortage_2", "shortage_3", "shortage_4"];
+
+/// Twins of the two transactions: three windows of small ones, and more bytes of large ones than may be unacknowledged.
+const SMALL_TWINS: usize = 200_000;
+const LARGE_TWINS: usize = 2_000;
 
 /// Live consumers.
 const LIVE: usize = 4;
@@ -100,7 +104,6 @@ async fn take_all(source: &Source, subscription: &str, entities: usize) -> Resul
 fn four_created_subscriptions_and_live_consumers_that_do_not_read_fit_beside_a_large_transaction()
 -> Result<()> {
     source("shortage", json!({ "subscriptions": { "poll_ms": 200 } }), async |source| {
-        let rows = if soak::is_on() { 1_000_000 } else { 200_000 };
         // Given as many subscriptions as may be created, with consumers that have all credit and do not read
         for name in CREATED {
             create(&source.capture, named(name)).await??;
@@ -114,17 +117,17 @@ fn four_created_subscriptions_and_live_consumers_that_do_not_read_fit_beside_a_l
         configured.assignment().await?;
         let configured = configured.settle().await?;
         // When there is a transaction of very many small rows, and one of large rows
-        insert(source, "small", 0, rows, 1).await?;
-        insert(source, "large", 2_000_000, 2_000, 65_536).await?;
+        insert(source, "small", 0, SMALL_TWINS, 1).await?;
+        insert(source, "large", 2_000_000, LARGE_TWINS, 65_536).await?;
         // Then the configured subscription gets everything
         let mut configured = configured;
-        let within = if soak::is_on() { 4 * DEADLINE } else { 2 * DEADLINE };
-        configured.until_seen_within("large-2000", within).await?;
+        configured.until_seen_within("large-2000", 2 * DEADLINE).await?;
         source.until_confirmed().await?;
         // And the others do, once their consumers read
         drop(idle);
         let shared = &*source;
-        let taken = try_join_all(CREATED.map(|name| take_all(shared, name, rows + 2_000))).await?;
+        let taken =
+            try_join_all(CREATED.map(|name| take_all(shared, name, SMALL_TWINS + LARGE_TWINS))).await?;
         println!("{}", taken.join("\n"));
         // And the process has stayed under its limit
         let peak = usage::of(source.capture.process().pid())?.peak_rss_mib;
