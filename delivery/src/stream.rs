@@ -31,7 +31,7 @@ use self::session::Session;
 use crate::config::StreamSettings;
 use crate::metrics::StreamMetrics;
 use crate::routing::CurrentRouting;
-use crate::settlement::ItemRef;
+use crate::settlement::{ItemRef, Settlement};
 
 /// What the stream needs from the rest of the worker.
 #[derive(Debug)]
@@ -74,9 +74,11 @@ pub async fn run(mut context: StreamContext) -> Result<(), StreamError> {
         return Ok(());
     }
     let mut last_seen = LastSeen::default();
+    // One for all streams: a notice of a former one may still be on its way, and must not settle what the next one sends.
+    let mut settlement = Settlement::default();
     loop {
         let started = Instant::now();
-        match follow(&mut context, &mut last_seen, &mut outage).await {
+        match follow(&mut context, &mut last_seen, &mut settlement, &mut outage).await {
             Ok(()) => return Ok(()),
             Err(error @ StreamError::Replaced { .. }) => return Err(error),
             Err(error) => {
@@ -109,6 +111,7 @@ async fn first_routing(context: &StreamContext) -> bool {
 async fn follow(
     context: &mut StreamContext,
     last_seen: &mut LastSeen,
+    settlement: &mut Settlement,
     outage: &mut Outage,
 ) -> Result<(), StreamError> {
     let connected = tokio::select! {
@@ -118,9 +121,10 @@ async fn follow(
     };
     outage.works();
     context.condition.ok();
-    let end = Session::new(context, last_seen, connected).run().await;
+    let end = Session::new(context, last_seen, settlement, connected).run().await;
     context.fence.close();
     recall_all(&context.routing, &mut context.settled).await;
+    settlement.reset();
     end
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Session<'c> {
     incoming: Streaming<SubscribeResponse>,
     outbox: Outbox,
     dispatcher: Dispatcher,
-    settlement: Settlement,
+    settlement: &'c mut Settlement,
     leases: Leases,
     heartbeats: Heartbeats,
     /// Releases whose leases are being cut off at the endpoints.
@@ -57,6 +57,7 @@ impl<'c> Session<'c> {
     pub(super) fn new(
         context: &'c mut StreamContext,
         last_seen: &'c mut LastSeen,
+        settlement: &'c mut Settlement,
         connected: Connected,
     ) -> Self {
         let Connected { incoming, outgoing, welcome, hello_sent_at } = connected;
@@ -72,7 +73,7 @@ impl<'c> Session<'c> {
             incoming,
             outbox: Outbox::new(outgoing, settings.ack_interval(), credit, now),
             dispatcher: Dispatcher::new(context.routing.clone(), renderer),
-            settlement: Settlement::default(),
+            settlement,
             leases: Leases::default(),
             heartbeats,
             recalls: FuturesUnordered::new(),
@@ -172,7 +173,7 @@ impl<'c> Session<'c> {
 
     /// Does what is due: releases, heartbeats, acknowledgements, numbers. When to come back.
     fn keep_time(&mut self) -> Result<Instant, StreamError> {
-        while let Some(release) = self.leases.settled(&self.settlement) {
+        while let Some(release) = self.leases.settled(self.settlement) {
             self.finish_release(release);
         }
         let now = Instant::now();
@@ -199,19 +200,19 @@ impl<'c> Session<'c> {
             self.report();
             self.report_at = now + REPORT_INTERVAL;
         }
-        let flushed = self.outbox.flush_due(&mut self.settlement, self.version, now);
+        let flushed = self.outbox.flush_due(self.settlement, self.version, now);
         flushed.map_err(|ConnectionClosed| self.closed())?;
         let moments = [self.heartbeats.due_at(), self.heartbeats.lost_at(), self.report_at];
         let going_away = self.going_away.as_ref().map(|(_, until)| *until);
         let rare = self.leases.overdue_at().into_iter().chain(going_away).chain(self.drain_until);
-        let due = moments.into_iter().chain(rare).chain(self.outbox.due_at(&self.settlement)).min();
+        let due = moments.into_iter().chain(rare).chain(self.outbox.due_at(self.settlement)).min();
         Ok(due.unwrap_or(self.report_at))
     }
 
     /// Nothing of a release is worked on any more: what was settled is acknowledged before it is given back.
     fn finish_release(&mut self, release: u64) {
         let Some((leases, assignment)) = self.leases.finish(release) else { return };
-        self.outbox.push_acks(&mut self.settlement, self.version);
+        self.outbox.push_acks(self.settlement, self.version);
         for lease in leases.iter() {
             self.settlement.end(*lease);
         }

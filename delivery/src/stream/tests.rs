@@ -16,6 +16,7 @@ use self::capture::{FakeCapture, FakeStream, batch, discontinuity, event, poison
 use super::*;
 use crate::config::DeliverySettings;
 use crate::routes::Registry;
+use crate::settlement::LeaseId;
 use crate::test_scene::{FarEnd, Scene, endpoint, table};
 
 const WORKER: &str = "worker-1";
@@ -184,6 +185,34 @@ async fn nothing_of_a_broken_stream_is_written_after_the_next_one_begins() {
     new.take().await.unwrap();
     new.take().await.unwrap();
     stream.settled(&[(1, 1)], 2).await;
+}
+
+#[tokio::test]
+async fn a_late_notice_of_a_broken_stream_settles_nothing_of_the_next_one() {
+    // given an event that was delivered when its stream broke, and the next stream with one that is not delivered yet
+    let mut worker = Worker::start().await;
+    let mut stream = worker.stream(&[1], 0).await;
+    let mut old = worker.sink().await;
+    stream.send_batches(vec![batch(1, 1, vec![event("a", 1, 1)])]).await;
+    old.next().await.unwrap();
+    drop(stream);
+    old.stop.cancelled().await;
+    drop(old);
+    let mut stream = worker.stream(&[1], 0).await;
+    let mut new = worker.sink().await;
+    stream.send_batches(vec![batch(1, 1, vec![event("b", 2, 1)])]).await;
+    new.next().await.unwrap();
+
+    // when the notice of the first one arrives
+    let late = ItemRef { lease: LeaseId(1), batch: 1, item: 0, partition: 1 };
+    worker.scene.context.settled.send(vec![late]).await.unwrap();
+
+    // then the second one is not acknowledged, also not at the latest moment
+    stream.revoke(2, &[1], Duration::from_millis(400)).await;
+    new.stop.cancelled().await;
+    drop(new);
+    let frames = stream.until_released(2).await;
+    assert!(!frames.iter().any(|frame| matches!(frame, Frame::Ack(_))), "{frames:?}");
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ impl Session<'_> {
         let round = self.dispatcher.round();
         self.version = self.version.max(round.version());
         let mut intake = Intake {
-            settlement: &mut self.settlement,
+            settlement: self.settlement,
             leases: &mut self.leases,
             metrics: &self.context.metrics,
             round,
@@ -47,7 +47,7 @@ impl Session<'_> {
         let round = self.dispatcher.round();
         self.version = self.version.max(round.version());
         let mut intake = Intake {
-            settlement: &mut self.settlement,
+            settlement: self.settlement,
             leases: &mut self.leases,
             metrics: &self.context.metrics,
             round,
