@@ -1,6 +1,6 @@
 //! Keeps the process under `memory.bytes_max`.
 //!
-//! The configured subscription always fits: start refuses bounds of its that add up to more. Guests, which are created
+//! The configured subscription always fits: start refuses bounds for it that add up to more. Guests, which are created
 //! subscriptions and live consumers, get what it leaves: when that is little they pause, and PostgreSQL keeps the WAL;
 //! when it is less the one that holds the most lets go of it, and reads it again later.
 
@@ -83,8 +83,9 @@ impl Pressure {
     fn tell(&self, verdict: Verdict, resident: u64) {
         let mut seats = self.seats();
         seats.retain(Seat::is_taken);
-        self.metrics.memory_paused.set(i64::from(verdict != Verdict::Read));
-        seats.iter().for_each(|seat| seat.pause(verdict != Verdict::Read));
+        let is_paused = verdict != Verdict::Read;
+        self.metrics.memory_paused.set(i64::from(is_paused));
+        seats.iter().for_each(|seat| seat.pause(is_paused));
         if verdict != Verdict::LetGo {
             return;
         }
@@ -148,7 +149,7 @@ mod tests {
         let [mut first, mut second] = ["first", "second"].map(|name| pressure.guest(name).reading());
         // when both are in large transactions
         let both = |first: &mut Reading, second: &mut Reading, open: [u64; 2]| {
-            [first.may_read(0, open[0] * MIB), second.may_read(0, open[1] * MIB)]
+            [first.may_read(true, 0, open[0] * MIB), second.may_read(true, 0, open[1] * MIB)]
         };
         // then one of them reads on, and the other one after it
         assert_eq!(both(&mut first, &mut second, [1, 1]), [true, true]);
@@ -158,7 +159,20 @@ mod tests {
         // and also when the first is gone in the middle of it
         assert_eq!(both(&mut first, &mut second, [9, 9]), [false, true]);
         drop(second);
-        assert!(first.may_read(0, 9 * MIB));
+        assert!(first.may_read(true, 0, 9 * MIB));
+    }
+
+    #[test]
+    fn a_guest_whose_consumers_are_waited_for_leaves_the_turn_to_others() {
+        // given a guest that has the turn
+        let pressure = pressure();
+        let [mut stuck, mut other] = ["stuck", "other"].map(|name| pressure.guest(name).reading());
+        assert!(stuck.may_read(true, 0, 9 * MIB));
+        assert!(!other.may_read(true, 0, 9 * MIB));
+        // when its subscription has no room any more, with the next part of the transaction begun
+        assert!(!stuck.may_read(false, 40 * MIB, 3 * MIB));
+        // then the other one reads on
+        assert!(other.may_read(true, 0, 9 * MIB));
     }
 
     #[test]

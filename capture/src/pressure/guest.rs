@@ -118,16 +118,17 @@ impl Guest {
 }
 
 impl Reading {
-    /// It may read on, with so many bytes that wait for acknowledgements, and so many of an open transaction.
-    pub fn may_read(&mut self, unacked: u64, open: u64) -> bool {
+    /// It may read on, with so many bytes that wait for acknowledgements, and so many of an open transaction. While its
+    /// subscription has no room it waits for its consumers, and the turn is another one's.
+    pub fn may_read(&mut self, has_room: bool, unacked: u64, open: u64) -> bool {
         self.guest.holds(unacked + open);
-        self.needs_turn = open > WITHOUT_TURN_BYTES;
+        self.needs_turn = has_room && open > WITHOUT_TURN_BYTES;
         if !self.needs_turn {
             self.turn = None;
         } else if self.turn.is_none() {
             self.turn = Arc::clone(&self.guest.turns).try_acquire_owned().ok();
         }
-        !self.guest.is_paused() && (!self.needs_turn || self.turn.is_some())
+        has_room && !self.guest.is_paused() && (!self.needs_turn || self.turn.is_some())
     }
 
     /// Waits until that may be otherwise.

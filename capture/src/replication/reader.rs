@@ -113,9 +113,10 @@ impl Reader {
         let in_transaction = self.decoder.in_transaction();
         let (has_room, unacked) =
             self.hub.with(|subscription| (subscription.may_read(in_transaction), subscription.unacked()));
-        let open = self.decoder.held_bytes();
-        let is_allowed = self.guest.as_mut().is_none_or(|guest| guest.may_read(unacked.bytes, open));
-        has_room && is_allowed
+        match &mut self.guest {
+            Some(guest) => guest.may_read(has_room, unacked.bytes, self.decoder.held_bytes()),
+            None => has_room,
+        }
     }
 
     /// Reports what may be confirmed now, and ends the stream.
