@@ -4,22 +4,22 @@ use serde::{Deserialize, Serialize};
 use twinroute_common::config::Problem;
 
 use super::StreamSettings;
-use crate::decode::window::WINDOW_BYTES_MAX;
+use crate::decode::window::{ROW_BYTES, WINDOW_BYTES_MAX, WINDOW_ROWS_MAX};
 
 const MIB: u64 = 1 << 20;
 
 /// The program itself in bytes: its code, threads, connections, and what the allocator keeps.
 const PROGRAM_BYTES: u64 = 16 * MIB;
 
-/// What the rows of a transaction's open window take beside their text, in bytes: 65,536 of them at most, and their items.
-const ROWS_BYTES: u64 = 80 * MIB;
+/// What the rows of a transaction's open window take beside their text, in bytes: 80 MiB.
+const ROWS_BYTES: u64 = WINDOW_ROWS_MAX as u64 * ROW_BYTES;
 
 /// Section `memory`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MemorySettings {
-    /// What the process may hold, in bytes. Nothing is allocated from it; it is compared with what the other bounds add
-    /// up to.
+    /// What the process may hold, in bytes. What the configured subscription may take is compared with it at the start;
+    /// all others have what is left ([`crate::pressure`]).
     pub bytes_max: u64,
 }
 

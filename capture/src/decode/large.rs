@@ -69,11 +69,6 @@ struct PartOfText {
 }
 
 impl LargeMessage {
-    /// What may be kept of it at most, in bytes: its documents before and after.
-    pub(super) fn held_bytes_max(&self) -> u64 {
-        self.bytes.min(self.event_bytes_max.saturating_mul(2)) as u64
-    }
-
     /// A message of so many bytes, none of which has come. `start` is that of its `XLogData`.
     pub(super) fn new(start: Lsn, bytes: usize, event_bytes_max: usize) -> Self {
         Self {
@@ -89,6 +84,11 @@ impl LargeMessage {
             old: None,
             new: None,
         }
+    }
+
+    /// What may be kept of it at most, in bytes: its documents before and after.
+    pub(super) fn held_bytes_max(&self) -> u64 {
+        self.bytes.min(self.event_bytes_max.saturating_mul(2)) as u64
     }
 
     pub(super) fn start(&self) -> Lsn {

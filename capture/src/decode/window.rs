@@ -26,8 +26,8 @@ pub const WINDOW_BYTES_MAX: usize = 16 << 20;
 /// window of nothing else would be held twice.
 const CARRIED_MAX: usize = 4_096;
 
-/// What a row takes in a window beside its text, about, in bytes: seen with the smallest rows.
-const ROW_BYTES: u64 = 1_280;
+/// What a row takes in a window beside its text, its item included, about, in bytes: seen with the smallest rows.
+pub const ROW_BYTES: u64 = 1_280;
 
 /// The rows of a window.
 #[derive(Debug, Default)]

@@ -52,8 +52,10 @@ struct Stream {
     confirmable: watch::Sender<Lsn>,
     seats: Seats,
     metrics: SubscriptionMetrics,
-    /// What the reader holds, and what the consumers do.
-    guests: [Guest; 2],
+    /// What the reader holds.
+    reading: Guest,
+    /// What the consumers hold.
+    seated: Guest,
 }
 
 impl Tail {
@@ -106,7 +108,7 @@ impl Tail {
         let (confirmable, confirmed) = watch::channel(from);
         // Labels are looked after by the configured subscription.
         let (tables, _) = mpsc::channel(1);
-        let guests = ["live stream", "live consumers"].map(|name| self.pressure.guest(name));
+        let [reading, seated] = ["live stream", "live consumers"].map(|name| self.pressure.guest(name));
         let reader = Reader::new(
             connection,
             self.settings.decoder(incarnation),
@@ -116,17 +118,17 @@ impl Tail {
             tables,
             report_interval(&control).await?,
         )
-        .as_guest(guests.first().map(Guest::reading));
+        .as_guest(Some(reading.reading()));
         let seats = Seats::new(Arc::clone(&self.settings));
-        Ok(Stream { reader, source, key, waker, confirmable, seats, metrics, guests })
+        Ok(Stream { reader, source, key, waker, confirmable, seats, metrics, reading, seated })
     }
 }
 
 impl Stream {
     /// Hands on what is read, until nobody is left, the stream breaks, or `stop`.
     async fn serve(self, joins: &mut mpsc::Receiver<Join>, stop: &CancellationToken) {
-        let Self { reader, source, key, waker, confirmable, mut seats, metrics, guests } = self;
-        let [mut reading, mut seated] = guests;
+        let Self { reader, source, key, waker, confirmable, mut seats, metrics, mut reading, mut seated } =
+            self;
         let end = stop.child_token();
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);

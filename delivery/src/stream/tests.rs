@@ -75,6 +75,22 @@ impl Worker {
         stream
     }
 
+    /// A worker that was sent these events of partition 1, of which the first is at the sink and not answered.
+    async fn holding(events: Vec<proto::Item>) -> (Self, FakeStream, FarEnd) {
+        let mut worker = Self::start().await;
+        let (stream, sink) = worker.take(events).await;
+        (worker, stream, sink)
+    }
+
+    /// The next stream, and the sink, in that state.
+    async fn take(&mut self, events: Vec<proto::Item>) -> (FakeStream, FarEnd) {
+        let mut stream = self.stream(&[1], 0).await;
+        let mut sink = self.sink().await;
+        stream.send_batches(vec![batch(1, 1, events)]).await;
+        sink.next().await.unwrap();
+        (stream, sink)
+    }
+
     async fn sink(&mut self) -> FarEnd {
         self.scene.sink().await
     }
@@ -146,11 +162,7 @@ async fn a_revoked_partition_is_settled_acknowledged_and_released() {
 #[tokio::test]
 async fn what_is_not_settled_by_the_deadline_is_cut_off_and_released_without_an_ack() {
     // given an event that the destination does not answer
-    let mut worker = Worker::start().await;
-    let mut stream = worker.stream(&[1], 0).await;
-    let mut sink = worker.sink().await;
-    stream.send_batches(vec![batch(1, 1, vec![event("a", 1, 7)])]).await;
-    sink.next().await.unwrap();
+    let (_worker, mut stream, sink) = Worker::holding(vec![event("a", 1, 7)]).await;
 
     // when its partition is revoked
     stream.revoke(2, &[1], Duration::from_millis(400)).await;
@@ -166,11 +178,7 @@ async fn what_is_not_settled_by_the_deadline_is_cut_off_and_released_without_an_
 #[tokio::test]
 async fn nothing_of_a_broken_stream_is_written_after_the_next_one_begins() {
     // given an event at the sink
-    let mut worker = Worker::start().await;
-    let mut stream = worker.stream(&[1], 0).await;
-    let mut old = worker.sink().await;
-    stream.send_batches(vec![batch(1, 1, vec![event("a", 1, 1), event("a", 2, 1)])]).await;
-    old.next().await.unwrap();
+    let (mut worker, stream, old) = Worker::holding(vec![event("a", 1, 1), event("a", 2, 1)]).await;
 
     // when the stream breaks
     drop(stream);
@@ -189,19 +197,12 @@ async fn nothing_of_a_broken_stream_is_written_after_the_next_one_begins() {
 
 #[tokio::test]
 async fn a_late_notice_of_a_broken_stream_settles_nothing_of_the_next_one() {
-    // given an event that was delivered when its stream broke, and the next stream with one that is not delivered yet
-    let mut worker = Worker::start().await;
-    let mut stream = worker.stream(&[1], 0).await;
-    let mut old = worker.sink().await;
-    stream.send_batches(vec![batch(1, 1, vec![event("a", 1, 1)])]).await;
-    old.next().await.unwrap();
+    // given an event that was at the sink when its stream broke, and one of the next stream that is not delivered yet
+    let (mut worker, stream, old) = Worker::holding(vec![event("a", 1, 1)]).await;
     drop(stream);
     old.stop.cancelled().await;
     drop(old);
-    let mut stream = worker.stream(&[1], 0).await;
-    let mut new = worker.sink().await;
-    stream.send_batches(vec![batch(1, 1, vec![event("b", 2, 1)])]).await;
-    new.next().await.unwrap();
+    let (mut stream, new) = worker.take(vec![event("b", 2, 1)]).await;
 
     // when the notice of the first one arrives
     let late = ItemRef { lease: LeaseId(1), batch: 1, item: 0, partition: 1 };

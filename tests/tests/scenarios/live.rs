@@ -30,7 +30,7 @@ fn labels(label: &str) -> Option<SubscriptionFilter> {
 }
 
 /// A live consumer that has all partitions of its own.
-async fn join(
+pub(crate) async fn join(
     source: &Source,
     id: &str,
     filter: Option<SubscriptionFilter>,

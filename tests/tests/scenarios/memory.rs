@@ -10,9 +10,7 @@ use twinroute_proto::{
 };
 use twinroute_tests::{
     services::{Program, Service},
-    soak,
-    stack::GRAPH,
-    usage,
+    soak, usage,
 };
 
 use crate::{
@@ -29,10 +27,10 @@ const LETTERS: usize = 60_000_000;
 const PREFIX_BYTES: usize = 64 << 10;
 
 /// `memory.bytes_max` by default, in MiB.
-const MEMORY_MAX_MIB: f64 = 256.0;
+pub(crate) const MEMORY_MAX_MIB: f64 = 256.0;
 
 /// The most that the capture has held, in MiB.
-fn peak_mib(capture: &mut Service) -> Result<f64> {
+pub(crate) fn peak_mib(capture: &mut Service) -> Result<f64> {
     Ok(usage::of(capture.process().pid())?.peak_rss_mib)
 }
 
@@ -137,16 +135,9 @@ fn a_transaction_of_very_many_rows_fits_into_memory() -> Result<()> {
     source("large_transaction", json!({}), async |source| {
         let rows = if soak::is_on() { 1_000_000 } else { 300_000 };
         let mut consumer = consumer(source).await?;
-        let client = source.postgres.connect(source.subscription()).await?;
         // When twins are created in one transaction, with documents as small as they can be
         let began = Instant::now();
-        let statement = format!(
-            "INSERT INTO {GRAPH}.\"Twin\" (id, properties) SELECT
-                ag_catalog._graphid(ag_catalog._label_id('{GRAPH}'::name, 'Twin'::name)::int, n),
-                format('{{\"$dtId\": \"many-%s\"}}', n)::ag_catalog.agtype
-             FROM generate_series(1, {rows}) n"
-        );
-        client.batch_execute(&statement).await?;
+        source.insert("many", 0, rows, 0).await?;
         println!("{rows} rows are committed after {:?}", began.elapsed());
         // Then each arrives once
         let mut taken = consumer.take(rows).await?;
@@ -196,13 +187,7 @@ fn consumers_that_stop_reading_cost_neither_memory_nor_the_connection_nor_others
         without_reading.credit(10_000_000, 1 << 40).await?;
         let walsender = walsender(source).await?;
         // When more is written than capture may hold
-        let statement = format!(
-            "INSERT INTO {GRAPH}.\"Twin\" (id, properties) SELECT
-                ag_catalog._graphid(ag_catalog._label_id('{GRAPH}'::name, 'Twin'::name)::int, 1000000 + n),
-                format('{{\"$dtId\": \"stalled-%s\", \"payload\": \"%s\"}}', n, repeat('x', 65536))::ag_catalog.agtype
-             FROM generate_series(1, {STALLED_TWINS}) n"
-        );
-        client.batch_execute(&statement).await?;
+        source.insert("stalled", 1_000_000, STALLED_TWINS, 65_536).await?;
         // Then the other subscription gets all of it and what follows, and the connection stays
         let began = Instant::now();
         let mut twins = 0;

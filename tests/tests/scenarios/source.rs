@@ -110,6 +110,28 @@ impl Source {
         Bulk::new(self.graph().await?, prefix).await?.create(0, twins).await
     }
 
+    /// Creates twins named `prefix-<number>` in one transaction, in rows from `first` on: their documents have a payload of so
+    /// many letters, or are as small as they can be.
+    pub(crate) async fn insert(
+        &self,
+        prefix: &str,
+        first: usize,
+        twins: usize,
+        letters: usize,
+    ) -> Result<()> {
+        let payload = match letters {
+            0 => String::new(),
+            _ => format!(", \"payload\": \"{}\"", "x".repeat(letters)),
+        };
+        let statement = format!(
+            "INSERT INTO {GRAPH}.\"Twin\" (id, properties) SELECT
+                ag_catalog._graphid(ag_catalog._label_id('{GRAPH}'::name, 'Twin'::name)::int, {first} + n),
+                format('{{\"$dtId\": \"{prefix}-%s\"{payload}}}', n)::ag_catalog.agtype
+             FROM generate_series(1, {twins}) n"
+        );
+        Ok(self.postgres.connect(&self.name).await?.batch_execute(&statement).await?)
+    }
+
     /// Updates the first `twins` twins of the prefix again and again, twenty in a transaction, until it is ended.
     pub(crate) async fn update_all_the_time(&self, prefix: &str, twins: i32) -> Result<Updates> {
         let bulk = Bulk::new(self.graph().await?, prefix).await?;
