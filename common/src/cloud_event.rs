@@ -45,6 +45,15 @@ impl CloudEvent {
     /// The whole event as JSON (CloudEvents JSON format 1.0, section 3); `data` is copied as it stands.
     #[must_use]
     pub fn to_structured_json(&self) -> Vec<u8> {
+        let mut json = self.structured_head(|_| ()).into_bytes();
+        json.reserve_exact(self.data.len() + 1);
+        json.extend_from_slice(&self.data);
+        json.push(b'}');
+        json
+    }
+
+    /// The event as JSON up to and including `"data":`, with what `extend` appends as further attributes.
+    pub(crate) fn structured_head(&self, extend: impl FnOnce(&mut String)) -> String {
         let mut head = String::with_capacity(512);
         head.push_str(r#"{"specversion":"1.0""#);
         let mut member = |name: &str, value: &str| {
@@ -65,12 +74,9 @@ impl CloudEvent {
         if let Some(traceparent) = &self.traceparent {
             member("traceparent", traceparent);
         }
+        extend(&mut head);
         head.push_str(r#","data":"#);
-        let mut json = head.into_bytes();
-        json.reserve_exact(self.data.len() + 1);
-        json.extend_from_slice(&self.data);
-        json.push(b'}');
-        json
+        head
     }
 }
 

@@ -30,3 +30,5 @@ pub mod render;
 pub mod filter;
 pub mod matching;
 pub mod route;
+
+pub mod dead_letter;

@@ -9,6 +9,7 @@ mod gap;
 mod history;
 mod notification;
 mod patch;
+mod poison;
 mod property;
 mod rendering;
 mod source;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use change::Change;
 pub use error::{RenderError, Side};
+pub use poison::Poison;
 
 use crate::cloud_event::{CloudEvent, TypeSet};
 use crate::event::{Discontinuity, EventData};
@@ -82,5 +84,11 @@ impl Renderer {
         types: &TypeMappings,
     ) -> CloudEvent {
         gap::event(gap, noticed_us, (&self.source, &self.system_identifier), (format, types))
+    }
+
+    /// The CloudEvent that stands for an item which can never become one; for dead letters only.
+    #[must_use]
+    pub fn render_poison(&self, poison: &Poison<'_>) -> CloudEvent {
+        poison::event(poison, &self.source, &self.system_identifier)
     }
 }

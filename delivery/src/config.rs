@@ -1,5 +1,6 @@
 //! The settings of a delivery worker.
 
+mod dead_letters;
 mod endpoint;
 mod routes;
 pub mod sinks;
@@ -13,6 +14,7 @@ use twinroute_common::config::{
 use twinroute_common::grpc::ClientSettings;
 use twinroute_common::secret::SecretPolicy;
 
+pub use dead_letters::DeadLettersSettings;
 pub use endpoint::EndpointSettings;
 pub use routes::RoutesSettings;
 pub use stream::StreamSettings;
@@ -46,6 +48,8 @@ pub struct DeliverySettings {
     pub routes: RoutesSettings,
     /// Every endpoint.
     pub endpoint: EndpointSettings,
+    /// Items that no endpoint can take.
+    pub dead_letters: DeadLettersSettings,
     /// Every sink.
     pub sink: SinkLimits,
 }
@@ -64,6 +68,7 @@ impl Default for DeliverySettings {
             routes_api: ClientSettings::to("http://127.0.0.1:50052"),
             routes: RoutesSettings::default(),
             endpoint: EndpointSettings::default(),
+            dead_letters: DeadLettersSettings::default(),
             sink: SinkLimits::default(),
         }
     }
@@ -82,6 +87,7 @@ impl Settings for DeliverySettings {
         problems.extend(self.routes_api.problems("routes_api"));
         problems.extend(self.routes.problems());
         problems.extend(self.endpoint.problems());
+        problems.extend(self.dead_letters.problems());
         problems.extend(self.sink.problems());
         problems
     }
@@ -109,10 +115,11 @@ mod tests {
 
     #[test]
     fn every_mistake_is_reported_with_its_key() {
-        // given three mistakes in the environment
+        // given a mistake in each of four variables
         let env = [
             ("TWINROUTE__STREAM__CREDIT_EVENTS_MAX", "0"),
             ("TWINROUTE__ROUTES__CACHE_FILE", "table"),
+            ("TWINROUTE__DEAD_LETTERS__URL", "letters"),
             ("TWINROUTE__SINK__MQTT__IN_FLIGHT_EVENTS_MAX", "0"),
         ];
         let env = env.map(|(name, value)| (OsString::from(name), OsString::from(value)));
@@ -120,9 +127,15 @@ mod tests {
         // when the settings are loaded
         let loaded = load::<DeliverySettings>(None, env);
 
-        // then all three are named
+        // then all of them are named
         let problems = loaded.err().map(|errors| errors.problems).unwrap_or_default();
         let keys: Vec<&str> = problems.iter().map(|problem| &*problem.key).collect();
-        assert_eq!(keys, ["stream.credit_events_max", "routes.cache_key", "sink.mqtt.in_flight_events_max"]);
+        let expected = [
+            "stream.credit_events_max",
+            "routes.cache_key",
+            "dead_letters.url",
+            "sink.mqtt.in_flight_events_max",
+        ];
+        assert_eq!(keys, expected);
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use smallvec::SmallVec;
+use twinroute_common::cloud_event::CloudEvent;
 use twinroute_common::event::{Discontinuity, EventData};
 use twinroute_common::matching::{Deliveries, EndpointName};
-use twinroute_common::render::{RenderError, Renderer};
+use twinroute_common::render::{Poison, RenderError, Renderer};
 
 use crate::endpoint::lane::Delivery;
 use crate::endpoint::{EndpointHandle, QueueRefused};
@@ -64,6 +65,12 @@ impl Round<'_> {
         let noticed_us = i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX);
         let deliveries = self.routing.table.gap_deliveries(gap, noticed_us, self.renderer);
         self.put(item, deliveries)
+    }
+
+    /// The event that stands for an item which can never be delivered.
+    #[must_use]
+    pub fn poison(&self, poison: &Poison<'_>) -> CloudEvent {
+        self.renderer.render_poison(poison)
     }
 
     /// Hands the messages to the endpoints. Never waits.

@@ -2,6 +2,7 @@
 
 mod health;
 pub mod lane;
+mod letters;
 mod report;
 mod task;
 
@@ -18,7 +19,8 @@ pub use report::EndpointReport;
 
 use self::lane::Delivery;
 use crate::config::EndpointSettings;
-use crate::metrics::EndpointMetrics;
+use crate::letter_box::ResolveSecret;
+use crate::metrics::{EndpointMetrics, LetterMetrics};
 use crate::settlement::{ItemRef, LeaseId};
 use crate::sink::{Sink, SinkError};
 use crate::stream::Fence;
@@ -35,12 +37,16 @@ pub struct EndpointContext {
     pub settled: mpsc::Sender<Vec<ItemRef>>,
     /// Starts the sink of an endpoint.
     pub start_sink: StartSink,
+    /// Resolves the secrets of dead-letter containers.
+    pub resolve_secret: ResolveSecret,
     /// Limits.
     pub settings: EndpointSettings,
     /// Items that may be in the worker. Each message with deliveries holds at least one, so no queue can be fuller.
     pub credit_events_max: u64,
     /// Counters and gauges.
     pub metrics: EndpointMetrics,
+    /// Counters of dead letters.
+    pub letters: LetterMetrics,
     /// Follows the tasks, so that the worker can wait for their end.
     pub tasks: TaskTracker,
 }

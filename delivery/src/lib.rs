@@ -12,6 +12,7 @@ pub mod stream;
 pub mod dispatch;
 pub mod endpoint;
 pub mod sink;
+pub mod letter_box;
 pub mod settlement;
 
 pub mod metrics;

@@ -19,7 +19,7 @@ type Seconds = Gauge<f64, AtomicU64>;
 pub struct StreamMetrics {
     /// Items received.
     pub items: Counter,
-    /// Items that can never be delivered, each of which blocks its partition.
+    /// Items that can never be delivered; each is a dead letter, or blocks its partition.
     pub poison_events: Counter,
     /// Holes in the stream, each counted by the holder of partition 0.
     pub discontinuities: Counter,
@@ -43,6 +43,7 @@ pub struct EndpointMetrics {
     delivered: Family<EndpointLabels, Counter>,
     retried: Family<EndpointLabels, Counter>,
     discarded: Family<EndpointLabels, Counter>,
+    dropped: Family<EndpointLabels, Counter>,
     undelivered: Family<EndpointLabels, Gauge>,
     oldest_age_seconds: Family<EndpointLabels, Seconds>,
     blocked_partitions: Family<EndpointLabels, Gauge>,
@@ -58,10 +59,28 @@ pub struct EndpointCounters {
     pub retried: Counter,
     /// Events given up because the endpoint was deleted.
     pub discarded: Counter,
+    /// Events given up because the endpoint's policy says so.
+    pub dropped: Counter,
     undelivered: Gauge,
     oldest_age_seconds: Seconds,
     blocked_partitions: Gauge,
     states: [(State, Gauge); State::ALL.len()],
+}
+
+/// What is shown of dead letters.
+#[derive(Clone, Debug, Default)]
+pub struct LetterMetrics {
+    written: Family<EndpointLabels, Counter>,
+    failures: Family<EndpointLabels, Counter>,
+}
+
+/// The dead letters of one endpoint.
+#[derive(Clone, Debug)]
+pub struct LetterCounters {
+    /// Letters written.
+    pub written: Counter,
+    /// Letters that could not be written, each of which is written again.
+    pub failures: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -115,6 +134,8 @@ impl EndpointMetrics {
         registry.register(name("retried_events"), retried, metrics.retried.clone());
         let discarded = "Events given up because their endpoint was deleted";
         registry.register(name("discarded_events"), discarded, metrics.discarded.clone());
+        let dropped = "Events given up without a dead letter, because their endpoint's policy is to drop them";
+        registry.register(name("dropped_events"), dropped, metrics.dropped.clone());
         let undelivered = "Events matched and not delivered";
         registry.register(name("undelivered_events"), undelivered, metrics.undelivered.clone());
         let oldest = "Age of the oldest event that is not delivered";
@@ -134,6 +155,7 @@ impl EndpointMetrics {
             delivered: self.delivered.get_or_create_owned(&labels),
             retried: self.retried.get_or_create_owned(&labels),
             discarded: self.discarded.get_or_create_owned(&labels),
+            dropped: self.dropped.get_or_create_owned(&labels),
             undelivered: self.undelivered.get_or_create_owned(&labels),
             oldest_age_seconds: self.oldest_age_seconds.get_or_create_owned(&labels),
             blocked_partitions: self.blocked_partitions.get_or_create_owned(&labels),
@@ -163,6 +185,30 @@ impl EndpointCounters {
         self.oldest_age_seconds.set(age);
         for (state, gauge) in &self.states {
             gauge.set(i64::from(*state == report.state));
+        }
+    }
+}
+
+impl LetterMetrics {
+    /// Makes the metrics and registers them.
+    #[must_use]
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let name = |name: &str| format!("twinroute_delivery_{name}");
+        let written = "Dead letters written; endpoint `poison` stands for items that no endpoint could take";
+        registry.register(name("dead_letters"), written, metrics.written.clone());
+        let failures = "Writes of dead letters that failed; each letter is written again";
+        registry.register(name("dead_letter_failures"), failures, metrics.failures.clone());
+        metrics
+    }
+
+    /// The metrics of one endpoint.
+    #[must_use]
+    pub fn of(&self, endpoint: &str) -> LetterCounters {
+        let labels = EndpointLabels { endpoint: endpoint.to_owned() };
+        LetterCounters {
+            written: self.written.get_or_create_owned(&labels),
+            failures: self.failures.get_or_create_owned(&labels),
         }
     }
 }

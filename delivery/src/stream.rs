@@ -29,12 +29,12 @@ use self::last_seen::LastSeen;
 use self::recall::recall_all;
 use self::session::Session;
 use crate::config::StreamSettings;
+use crate::letter_box::LetterBox;
 use crate::metrics::StreamMetrics;
 use crate::routing::CurrentRouting;
 use crate::settlement::{ItemRef, Settlement};
 
 /// What the stream needs from the rest of the worker.
-#[derive(Debug)]
 pub struct StreamContext {
     /// How capture is reached.
     pub capture: ClientSettings,
@@ -54,6 +54,8 @@ pub struct StreamContext {
     pub condition: Condition,
     /// Why partitions are blocked by poison, for people; `None` when none is.
     pub poison: watch::Sender<Option<String>>,
+    /// Where poison items go; `None` for nowhere, then each blocks its partition.
+    pub poison_letters: Option<LetterBox>,
     /// Numbers.
     pub metrics: StreamMetrics,
     /// Cancelled when the worker is to leave.

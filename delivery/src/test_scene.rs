@@ -10,10 +10,12 @@ use tokio_util::task::TaskTracker;
 use twinroute_common::route::{
     DeliveryPolicy, Destination, Endpoint, EventRoute, MqttOptions, MqttQos, MqttVersion, RouteTable,
 };
+use twinroute_common::secret::SecretPolicy;
 
 use crate::config::EndpointSettings;
 use crate::endpoint::EndpointContext;
-use crate::metrics::EndpointMetrics;
+use crate::letter_box::resolve_by;
+use crate::metrics::{EndpointMetrics, LetterMetrics};
 use crate::settlement::ItemRef;
 use crate::sink::{InFlight, Outcome, Reachability, Sink, SinkError, Submission, Verdict};
 use crate::stream::Fence;
@@ -80,9 +82,11 @@ impl Scene {
             fence: Arc::new(fence),
             settled: settled_sender,
             start_sink: Arc::new(start_sink),
+            resolve_secret: resolve_by(SecretPolicy::default()),
             settings: EndpointSettings::default(),
             credit_events_max: 100,
             metrics: EndpointMetrics::new(&mut Registry::default()),
+            letters: LetterMetrics::default(),
             tasks: TaskTracker::new(),
         };
         Self { context, settled, sinks, refusal }

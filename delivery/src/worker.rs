@@ -13,7 +13,8 @@ use twinroute_common::service::Context;
 
 use crate::config::DeliverySettings;
 use crate::endpoint::{EndpointContext, StartSink};
-use crate::metrics::{EndpointMetrics, StreamMetrics};
+use crate::letter_box::{LetterBox, ResolveSecret, resolve_by};
+use crate::metrics::{EndpointMetrics, LetterMetrics, StreamMetrics};
 use crate::routes::cache::{Cache, CacheKeyError};
 use crate::routes::{self, Registry, RoutesContext};
 use crate::routing::CurrentRouting;
@@ -24,6 +25,9 @@ use crate::stream::{self, Fence, StreamContext, StreamError};
 const NOTICES_MAX: usize = 1_024;
 /// Part of the grace period for settling. The rest is for closing sinks.
 const SETTLING: (u32, u32) = (3, 4);
+
+/// Name of the folder of items that no endpoint could take.
+const POISON: &str = "poison";
 
 /// Why a worker ended.
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +51,10 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     let settings = Arc::clone(&context.settings);
     let worker_id = settings.worker.id_or_new();
     info!(worker_id, "delivery worker");
-    let (stream_metrics, endpoint_metrics) = {
+    let (stream_metrics, endpoint_metrics, letter_metrics) = {
         let mut registry = context.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        (StreamMetrics::new(&mut registry), EndpointMetrics::new(&mut registry))
+        let streams = StreamMetrics::new(&mut registry);
+        (streams, EndpointMetrics::new(&mut registry), LetterMetrics::new(&mut registry))
     };
     let stream_condition = context.health.condition("capture stream");
     let routes_condition = context.health.condition("route table");
@@ -59,13 +64,17 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     let (settled, settled_notices) = mpsc::channel(NOTICES_MAX);
     let (poison, poison_reports) = watch::channel(None);
     let tasks = TaskTracker::new();
+    let resolve_secret = resolve_by(settings.secrets.clone());
+    let poison_letters = poison_letters(&settings, Arc::clone(&resolve_secret), &letter_metrics);
     let endpoints = EndpointContext {
         fence: Arc::clone(&fence),
         settled: settled.clone(),
         start_sink: start_sink(&settings, &worker_id),
+        resolve_secret,
         settings: settings.endpoint.clone(),
         credit_events_max: settings.stream.credit_events_max,
         metrics: endpoint_metrics,
+        letters: letter_metrics,
         tasks: tasks.clone(),
     };
     let stop = CancellationToken::new();
@@ -90,6 +99,7 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
         settled: settled_notices,
         condition: stream_condition,
         poison,
+        poison_letters,
         metrics: stream_metrics,
         drain: context.shutdown.clone(),
         drain_timeout: context.grace * part / whole,
@@ -116,6 +126,16 @@ fn cache(settings: &DeliverySettings) -> Result<Option<Arc<Cache>>, WorkerError>
     }
     let key = settings.secrets.resolve(&settings.routes.cache_key)?;
     Ok(Some(Arc::new(Cache::new(file.clone(), &key)?)))
+}
+
+/// Where items go that no endpoint could take.
+fn poison_letters(
+    settings: &DeliverySettings,
+    resolve: ResolveSecret,
+    metrics: &LetterMetrics,
+) -> Option<LetterBox> {
+    let container = settings.dead_letters.container()?;
+    Some(LetterBox::new(POISON, container, resolve, metrics.of(POISON)))
 }
 
 fn start_sink(settings: &DeliverySettings, worker_id: &str) -> StartSink {

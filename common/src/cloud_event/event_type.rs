@@ -59,6 +59,8 @@ event_types! {
     PropertyEvent => "Property.Event",
     /// Changes are missing from the stream.
     StreamGap => "Stream.Gap",
+    /// An item of the stream that can never become an event; stands in dead letters only.
+    StreamPoison => "Stream.Poison",
 }
 
 impl EventType {

@@ -92,6 +92,7 @@ impl EventType {
                 | Self::ModelCreate
                 | Self::ModelDelete
                 | Self::StreamGap
+                | Self::StreamPoison
         )
     }
 }

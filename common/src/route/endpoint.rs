@@ -3,7 +3,7 @@
 use super::kafka::KafkaOptions;
 use super::kusto::KustoOptions;
 use super::mqtt::MqttOptions;
-use super::policy::DeliveryPolicy;
+use super::policy::{DeliveryPolicy, OnExhausted};
 use crate::format::EventFormat;
 use crate::secret::Secret;
 
@@ -51,6 +51,19 @@ pub struct DeadLetterContainer {
     pub sas: Option<Secret>,
     /// SAS with read, list and delete permission.
     pub read_sas: Option<Secret>,
+}
+
+impl Endpoint {
+    /// What happens to an event that is given up: as the policy says, where it says nothing a dead letter, and nowhere a
+    /// dead letter without a container for it.
+    #[must_use]
+    pub fn on_exhausted(&self) -> OnExhausted {
+        match (self.policy.on_exhausted, &self.dead_letter) {
+            (Some(OnExhausted::DeadLetter) | None, Some(_)) => OnExhausted::DeadLetter,
+            (Some(OnExhausted::DeadLetter) | None, None) => OnExhausted::Block,
+            (Some(chosen @ (OnExhausted::Block | OnExhausted::Drop)), _) => chosen,
+        }
+    }
 }
 
 impl Destination {

@@ -4,7 +4,11 @@
 //! one of them is refused, nothing more of that key is handed over until all that were handed over are answered; then
 //! the key turns back to the refused one and everything behind it is sent again, in order, one at a time until the sink
 //! takes one. Repeats may come of that; a step back in time that nobody repeats may not.
+//!
+//! A delivery leaves the lane from the front of its key: delivered, or given up and then ended as the policy says.
 
+mod attempts;
+mod ending;
 mod gate;
 mod keys;
 
@@ -18,6 +22,8 @@ use twinroute_common::backoff::Backoff;
 use twinroute_common::cloud_event::CloudEvent;
 use twinroute_common::route::BackoffRange;
 
+pub use self::attempts::Attempts;
+pub use self::ending::Ended;
 use self::gate::Gate;
 use self::keys::{EntryState, KeyId, Keys, Phase, Refused};
 use crate::settlement::{ItemRef, LeaseId};
@@ -32,13 +38,28 @@ pub struct Delivery {
     pub event: Arc<CloudEvent>,
 }
 
-/// How the lane waits between attempts.
+/// How the lane waits between attempts, and how many there are.
 #[derive(Clone, Copy, Debug)]
 pub struct LanePolicy {
     /// Waits after a failure that may pass.
     pub backoff: BackoffRange,
     /// Wait after a permanent failure, in case that an operator mends the destination.
     pub blocked_retry: Duration,
+    /// Attempts of one event, after which a failure is permanent.
+    pub attempts_max: u32,
+    /// Time from an event's first attempt, after which a failure is permanent.
+    pub time_to_live: Duration,
+    /// What a permanent failure means.
+    pub on_exhausted: Exhausted,
+}
+
+/// What a permanent failure means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exhausted {
+    /// The event blocks its key, and is tried again now and then.
+    Blocks,
+    /// The event is given up, to be ended outside of the lane.
+    Ends,
 }
 
 /// A delivery was refused.
@@ -61,6 +82,8 @@ pub enum RefusalKind {
     Blocks,
     /// It still blocks its key.
     StillBlocks,
+    /// It is given up as soon as nothing before it is left.
+    Ends,
 }
 
 /// What is not delivered yet at one endpoint.
@@ -75,6 +98,8 @@ pub struct Lane {
     setbacks: HashMap<KeyId, Setback>,
     /// When the resting keys go on, soonest first; entries of keys that went on earlier are stale.
     wakes: BinaryHeap<Reverse<(Instant, KeyId)>>,
+    /// Keys whose front is given up and waits to be ended, each once.
+    ending: VecDeque<KeyId>,
     gate: Gate,
     /// Handed over and not answered.
     open: usize,
@@ -99,6 +124,7 @@ impl Lane {
             ready: VecDeque::new(),
             setbacks: HashMap::new(),
             wakes: BinaryHeap::new(),
+            ending: VecDeque::new(),
             gate: Gate::new(backoff(policy)),
             open: 0,
         }
@@ -158,15 +184,10 @@ impl Lane {
         } else {
             self.gate.answered();
         }
+        let state = self.judge(token, state, error.as_ref(), now);
         let refusal = error.and_then(|error| {
             let delivery = self.keys.delivery(token)?;
-            let blocked = self.setbacks.get(&key).is_some_and(|setback| setback.blocked.is_some());
-            let kind = match (state, blocked) {
-                (EntryState::Refused(Refused::Permanently), false) => RefusalKind::Blocks,
-                (EntryState::Refused(Refused::Permanently), true) => RefusalKind::StillBlocks,
-                _ => RefusalKind::Retried,
-            };
-            Some(Refusal { delivery, error, kind })
+            Some(Refusal { delivery, error, kind: self.kind(key, state) })
         });
         self.proceed(key, now, settled);
         refusal
@@ -199,6 +220,7 @@ impl Lane {
         for key in self.keys.forget(over) {
             self.setbacks.remove(&key);
         }
+        self.ending.retain(|&key| self.keys.phase(key) == Some(Phase::Ending));
         self.list_all();
     }
 
@@ -207,6 +229,7 @@ impl Lane {
         self.ready.clear();
         self.setbacks.clear();
         self.wakes.clear();
+        self.ending.clear();
         self.open = 0;
         self.keys.drain()
     }
@@ -263,7 +286,7 @@ impl Lane {
     fn proceed(&mut self, key: KeyId, now: Instant, settled: &mut Vec<ItemRef>) {
         match self.keys.phase(key) {
             Some(Phase::Failing) if !self.keys.has_open(key) => self.turn_back(key, now, settled),
-            None | Some(Phase::Failing | Phase::Resting) => return,
+            None | Some(Phase::Failing | Phase::Resting | Phase::Ending) => return,
             Some(Phase::Flowing | Phase::Trying) => {
                 if self.keys.settle_front(key, settled) {
                     self.setbacks.remove(&key);
@@ -288,6 +311,7 @@ impl Lane {
                 return;
             }
             Some(Refused::ForNow) => None,
+            Some(Refused::Permanently) if self.gives_up() => return self.end(key),
             Some(Refused::Permanently) => Some(partition),
         };
         let setback = self.setbacks.entry(key).or_insert_with(|| Setback {
@@ -310,9 +334,13 @@ impl Lane {
             }
             self.wakes.pop();
             let due = self.setbacks.get(&key).is_some_and(|setback| setback.until == at);
-            if due && self.keys.phase(key) == Some(Phase::Resting) {
-                self.keys.set_phase(key, Phase::Trying);
-                self.list(key);
+            match self.keys.phase(key) {
+                Some(Phase::Resting) if due => {
+                    self.keys.set_phase(key, Phase::Trying);
+                    self.list(key);
+                }
+                Some(Phase::Ending) if due => self.ending.push_back(key),
+                _ => {}
             }
         }
     }

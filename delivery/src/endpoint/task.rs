@@ -1,17 +1,22 @@
 //! The task of an endpoint: moves deliveries from its queue through its lane to its sink, and answers back.
 
+mod ending;
+
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 use tracing::{error, info, warn};
 use twinroute_common::backoff::Backoff;
-use twinroute_common::route::Endpoint;
+use twinroute_common::outage::Outage;
+use twinroute_common::route::{Endpoint, OnExhausted};
 
 use super::health::Health;
-use super::lane::{Lane, LanePolicy, Refusal, RefusalKind};
+use super::lane::{Exhausted, Lane, LanePolicy, Refusal, RefusalKind};
+use super::letters::Letters;
 use super::report::EndpointReport;
 use super::{EndpointContext, LeaseSet, Work};
+use crate::letter_box::LetterBox;
 use crate::metrics::EndpointCounters;
 use crate::settlement::ItemRef;
 use crate::sink::{InFlight, Outcome, Reachability, Sink};
@@ -45,6 +50,10 @@ pub(super) struct Task {
     start_backoff: Backoff,
     /// Since when the sink has had something and answered nothing.
     silent_since: Option<Instant>,
+    /// Where dead letters go; `None` when what is given up is dropped, or nothing is given up.
+    letter_box: Option<LetterBox>,
+    letters: Letters,
+    letters_outage: Outage,
     settled: Vec<ItemRef>,
 }
 
@@ -66,6 +75,9 @@ impl Task {
         });
         let task = Self {
             counters: context.metrics.of(&endpoint.name),
+            letter_box: ending::letter_box(&endpoint, &context),
+            letters: Letters::default(),
+            letters_outage: Outage::new("write dead letters", endpoint.name.clone()),
             lane: Lane::new(policy, NO_SINK),
             start_backoff: Backoff::new(policy.backoff.initial, policy.backoff.max),
             endpoint,
@@ -102,6 +114,8 @@ impl Task {
                     0 => self.sink_ended().await,
                     _ => self.take_answers(&mut answers),
                 },
+                // A letter that is written lets its key go on.
+                written = self.letters.written() => self.take_written(written),
                 count = self.works.recv_many(&mut works, WORKS_MAX) => match count {
                     0 => break,
                     _ => for work in works.drain(..) {
@@ -136,6 +150,7 @@ impl Task {
             self.close_sink().await;
             self.start_sink();
         }
+        self.letters.forget(leases);
         self.lane.forget(|lease| leases.contains(lease));
         self.give_notice().await;
         let _gone = done.send(());
@@ -146,6 +161,7 @@ impl Task {
         self.endpoint = endpoint;
         let policy = lane_policy(&self.endpoint, &self.context);
         self.lane.set_policy(policy);
+        self.change_ending();
         self.start_backoff = Backoff::new(policy.backoff.initial, policy.backoff.max);
         if !same_destination {
             info!(endpoint = %self.endpoint.name, undelivered = self.lane.len(), "endpoint has a new destination");
@@ -202,8 +218,11 @@ impl Task {
 
     fn refused(&mut self, refusal: &Refusal) {
         let Refusal { delivery, error, kind } = refusal;
-        self.counters.retried.inc();
         self.health.refused(error);
+        if *kind == RefusalKind::Ends {
+            return;
+        }
+        self.counters.retried.inc();
         if *kind == RefusalKind::Blocks {
             error!(
                 endpoint = %self.endpoint.name,
@@ -230,8 +249,11 @@ impl Task {
         if self.start_at.is_some_and(|at| at <= now) {
             self.start_sink();
         }
-        if self.sink.is_some() && self.context.fence.may_write(now) && !self.hand_over(now) {
-            self.sink_ended().await;
+        if self.context.fence.may_write(now) {
+            self.end_events(now);
+            if self.sink.is_some() && !self.hand_over(now) {
+                self.sink_ended().await;
+            }
         }
         self.follow_state(now);
     }
@@ -317,7 +339,16 @@ impl Task {
 }
 
 fn lane_policy(endpoint: &Endpoint, context: &EndpointContext) -> LanePolicy {
-    LanePolicy { backoff: endpoint.policy.backoff, blocked_retry: context.settings.blocked_retry() }
+    LanePolicy {
+        backoff: endpoint.policy.backoff,
+        blocked_retry: context.settings.blocked_retry(),
+        attempts_max: endpoint.policy.attempts_max,
+        time_to_live: endpoint.policy.time_to_live,
+        on_exhausted: match endpoint.on_exhausted() {
+            OnExhausted::Block => Exhausted::Blocks,
+            OnExhausted::Drop | OnExhausted::DeadLetter => Exhausted::Ends,
+        },
+    }
 }
 
 /// The clock of the runtime, so that tests can move it.

@@ -29,11 +29,29 @@ pub(super) struct Held {
     pub(super) epoch: Epoch,
     /// Its items are dispatched under this version of the routing or a later one.
     min_version: u64,
-    /// Batches that wait for that version.
-    waiting: VecDeque<(u64, Vec<Item>)>,
-    /// An item can't be delivered: nothing behind it is dispatched.
-    poisoned: bool,
+    /// Batches that wait for that version, or behind an item that can't be delivered.
+    waiting: VecDeque<Waiting>,
+    poison: Option<Poison>,
     revoked: bool,
+}
+
+/// What becomes of a partition at an item that can't be delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Poison {
+    /// Nothing behind it will be dispatched under this lease.
+    Blocks,
+    /// What is behind it waits until its letter is durable.
+    AwaitsLetter,
+}
+
+/// A batch that waits, or the rest of one.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// Number of the batch.
+    pub(super) number: u64,
+    /// Index of the first item that waits.
+    pub(super) first: u32,
+    pub(super) items: Vec<Item>,
 }
 
 /// Partitions on their way back.
@@ -51,7 +69,7 @@ struct Release {
 #[derive(Debug)]
 pub(super) enum Admission {
     /// Dispatch it.
-    Dispatch(Vec<Item>),
+    Dispatch(Waiting),
     /// It waits, or will never be dispatched under this lease.
     Kept,
 }
@@ -60,7 +78,7 @@ impl Leases {
     /// Notes a grant. An earlier lease of the partition is over, if there is one.
     pub(super) fn grant(&mut self, partition: u32, lease: LeaseId, epoch: Epoch, min_version: u64) {
         let held =
-            Held { lease, epoch, min_version, waiting: VecDeque::new(), poisoned: false, revoked: false };
+            Held { lease, epoch, min_version, waiting: VecDeque::new(), poison: None, revoked: false };
         self.held.insert(partition, held);
     }
 
@@ -106,32 +124,46 @@ impl Leases {
     }
 
     /// Admits a batch of a held partition, or keeps it.
-    pub(super) fn admit(&mut self, partition: u32, number: u64, items: Vec<Item>, version: u64) -> Admission {
+    pub(super) fn admit(&mut self, partition: u32, batch: Waiting, version: u64) -> Admission {
         let Some(held) = self.held.get_mut(&partition) else { return Admission::Kept };
-        if held.poisoned || held.revoked {
+        if held.poison == Some(Poison::Blocks) || held.revoked {
             return Admission::Kept;
         }
-        if held.min_version > version || !held.waiting.is_empty() {
-            held.waiting.push_back((number, items));
+        if held.min_version > version || held.poison.is_some() || !held.waiting.is_empty() {
+            held.waiting.push_back(batch);
             return Admission::Kept;
         }
-        Admission::Dispatch(items)
+        Admission::Dispatch(batch)
     }
 
     /// Blocks a partition at an item that can't be delivered.
-    pub(super) fn poison(&mut self, partition: u32) {
+    pub(super) fn block(&mut self, partition: u32) {
         if let Some(held) = self.held.get_mut(&partition) {
-            held.poisoned = true;
+            held.poison = Some(Poison::Blocks);
             held.waiting.clear();
         }
     }
 
-    /// The next batch that waited for a version and need not wait longer: partition, number, items.
-    pub(super) fn next_waiting(&mut self, version: u64) -> Option<(u32, u64, Vec<Item>)> {
-        let mut free = self.held.iter_mut().filter(|(_, held)| held.min_version <= version);
-        free.find_map(|(&partition, held)| {
-            held.waiting.pop_front().map(|(number, items)| (partition, number, items))
-        })
+    /// Stops a partition at an item that can't be delivered, until [`Leases::pass`]. `rest` is what follows in its batch.
+    pub(super) fn await_letter(&mut self, partition: u32, rest: Waiting) {
+        if let Some(held) = self.held.get_mut(&partition) {
+            held.poison = Some(Poison::AwaitsLetter);
+            held.waiting.push_front(rest);
+        }
+    }
+
+    /// Lets a partition go on behind the item whose letter it waited for, if the lease is the same.
+    pub(super) fn pass(&mut self, partition: u32, lease: LeaseId) {
+        if let Some(held) = self.held.get_mut(&partition).filter(|held| held.lease == lease) {
+            held.poison = None;
+        }
+    }
+
+    /// The next batch that waited and need not wait longer, with its partition.
+    pub(super) fn next_waiting(&mut self, version: u64) -> Option<(u32, Waiting)> {
+        let mut free =
+            self.held.iter_mut().filter(|(_, held)| held.min_version <= version && held.poison.is_none());
+        free.find_map(|(&partition, held)| held.waiting.pop_front().map(|batch| (partition, batch)))
     }
 
     /// The version of the routing that something waits for.
@@ -181,9 +213,9 @@ impl Leases {
         self.held.is_empty() && self.releases.is_empty()
     }
 
-    /// Partitions that a poison item blocks.
+    /// Partitions that a poison item blocks, or whose letter is being written.
     pub(super) fn poisoned(&self) -> usize {
-        self.held.values().filter(|held| held.poisoned).count()
+        self.held.values().filter(|held| held.poison.is_some()).count()
     }
 }
 
@@ -200,14 +232,14 @@ mod tests {
         Epoch { generation: 1, counter }
     }
 
-    fn items() -> Vec<Item> {
+    fn batch(number: u64) -> Waiting {
         let gap = Discontinuity {
             position: Position::default(),
             last_known: None,
             first_new: None,
             reason: String::new(),
         };
-        vec![Item::Discontinuity(gap)]
+        Waiting { number, first: 0, items: vec![Item::Discontinuity(gap)] }
     }
 
     fn dispatched(admission: &Admission) -> bool {
@@ -222,27 +254,48 @@ mod tests {
         leases.grant(2, LeaseId(2), epoch(2), 4);
 
         // then its batches wait, and only its
-        assert!(!dispatched(&leases.admit(1, 1, items(), 4)));
-        assert!(dispatched(&leases.admit(2, 1, items(), 4)));
+        assert!(!dispatched(&leases.admit(1, batch(1), 4)));
+        assert!(dispatched(&leases.admit(2, batch(1), 4)));
         assert_eq!(leases.awaited_version(4), Some(5));
         assert!(leases.next_waiting(4).is_none());
 
         // when version 5 comes, they go first and in order
-        assert!(!dispatched(&leases.admit(1, 2, items(), 5)));
+        assert!(!dispatched(&leases.admit(1, batch(2), 5)));
         let numbers: Vec<_> =
-            std::iter::from_fn(|| leases.next_waiting(5)).map(|(_, number, _)| number).collect();
+            std::iter::from_fn(|| leases.next_waiting(5)).map(|(_, batch)| batch.number).collect();
         assert_eq!(numbers, [1, 2]);
-        assert!(dispatched(&leases.admit(1, 3, items(), 5)));
+        assert!(dispatched(&leases.admit(1, batch(3), 5)));
     }
 
     #[test]
     fn nothing_behind_a_poison_item_is_dispatched() {
         let mut leases = Leases::default();
         leases.grant(1, LeaseId(1), epoch(1), 0);
-        leases.poison(1);
-        assert!(!dispatched(&leases.admit(1, 2, items(), 0)));
+        leases.block(1);
+        assert!(!dispatched(&leases.admit(1, batch(2), 0)));
         assert_eq!(leases.poisoned(), 1);
         assert!(leases.next_waiting(9).is_none());
+    }
+
+    #[test]
+    fn what_is_behind_a_poison_item_waits_for_its_letter_and_comes_in_order() {
+        // given a partition with a poison item as the second of a batch
+        let mut leases = Leases::default();
+        leases.grant(1, LeaseId(1), epoch(1), 0);
+        leases.await_letter(1, Waiting { first: 2, ..batch(1) });
+        assert!(!dispatched(&leases.admit(1, batch(2), 0)));
+        assert!(leases.next_waiting(9).is_none());
+        assert_eq!(leases.poisoned(), 1);
+
+        // when the letter of another lease is written, then it waits on
+        leases.pass(1, LeaseId(7));
+        assert!(leases.next_waiting(9).is_none());
+
+        // when its own is, the rest of the batch comes first
+        leases.pass(1, LeaseId(1));
+        let waited = std::iter::from_fn(|| leases.next_waiting(0));
+        let waited: Vec<_> = waited.map(|(_, batch)| (batch.number, batch.first)).collect();
+        assert_eq!((waited, leases.poisoned()), (vec![(1, 2), (2, 0)], 0));
     }
 
     #[test]

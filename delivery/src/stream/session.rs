@@ -1,6 +1,7 @@
 //! One stream's life: one loop that receives, dispatches, settles, acknowledges and keeps time.
 
 mod intake;
+mod poison;
 
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,8 @@ pub(super) struct Session<'c> {
     heartbeats: Heartbeats,
     /// Releases whose leases are being cut off at the endpoints.
     recalls: FuturesUnordered<BoxFuture<'static, u64>>,
+    /// Letters of poison items that are being written.
+    letters: poison::Letters,
     /// The latest version under which something was dispatched.
     version: u64,
     /// The worker is leaving, and until when it may take.
@@ -77,6 +80,7 @@ impl<'c> Session<'c> {
             leases: Leases::default(),
             heartbeats,
             recalls: FuturesUnordered::new(),
+            letters: poison::Letters::new(),
             version: context.routing.load().version,
             drain_until: None,
             going_away: None,
@@ -107,6 +111,8 @@ impl<'c> Session<'c> {
                     debug_assert!(count > 0, "the worker holds a sender");
                     self.settle(&mut notices);
                 }
+                // Partitions wait for it.
+                Some(item) = self.letters.next() => self.pass_poison(item)?,
                 Ok(()) = versions.changed() => self.dispatch_waiting()?,
                 frame = self.incoming.message() => match frame {
                     Ok(Some(frame)) => self.take(InFrame::try_from(frame)?)?,

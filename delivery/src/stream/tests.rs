@@ -9,12 +9,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::task::JoinHandle;
 use twinroute_common::health::Health;
 use twinroute_common::partition::Epoch;
+use twinroute_common::route::DeadLetterContainer;
+use twinroute_common::secret::SecretPolicy;
 use twinroute_proto::capture::v1 as proto;
 use twinroute_proto::capture::v1::subscribe_request::Frame;
 
 use self::capture::{FakeCapture, FakeStream, batch, discontinuity, event, poison};
 use super::*;
 use crate::config::DeliverySettings;
+use crate::letter_box::resolve_by;
+use crate::metrics::LetterMetrics;
 use crate::routes::Registry;
 use crate::settlement::LeaseId;
 use crate::test_scene::{FarEnd, Scene, endpoint, table};
@@ -35,6 +39,11 @@ struct Worker {
 
 impl Worker {
     async fn start() -> Self {
+        Self::with(None).await
+    }
+
+    /// A worker whose poison items go somewhere.
+    async fn with(poison_letters: Option<LetterBox>) -> Self {
         let capture = FakeCapture::start().await;
         let mut scene = Scene::new();
         let settled = std::mem::replace(&mut scene.settled, mpsc::channel(1).1);
@@ -55,6 +64,7 @@ impl Worker {
             settled,
             condition: Health::new(Duration::from_secs(10)).condition("capture stream"),
             poison: poison_sender,
+            poison_letters,
             metrics: StreamMetrics::default(),
             drain: drain.clone(),
             drain_timeout: Duration::from_secs(5),
@@ -258,6 +268,43 @@ async fn a_poison_event_blocks_its_partition_and_no_other() {
     // and it can be given back at once
     stream.revoke(2, &[1], Duration::from_secs(60)).await;
     stream.until_released(2).await;
+}
+
+#[tokio::test]
+async fn where_poison_becomes_a_dead_letter_its_partition_goes_on_in_order() {
+    // given a worker with a directory for such letters, which is not there yet
+    let mounted = tempfile::tempdir().unwrap();
+    let directory = mounted.path().join("letters");
+    let container = DeadLetterContainer {
+        url: format!("file://{}", directory.display()),
+        sas: None,
+        read_sas: None,
+    };
+    let counters = LetterMetrics::default().of("poison");
+    let letter_box =
+        LetterBox::new("poison", container, resolve_by(SecretPolicy::default()), counters.clone());
+    let mut worker = Worker::with(Some(letter_box)).await;
+    let mut stream = worker.stream(&[1, 2], 0).await;
+    let mut sink = worker.sink().await;
+
+    // when two of three items are poison
+    stream.send_batches(vec![batch(1, 1, vec![poison("a", 1), poison("a", 2), event("a", 3, 1)])]).await;
+    stream.send_batches(vec![batch(1, 2, vec![event("a", 4, 1)]), batch(2, 1, vec![event("b", 5, 1)])]).await;
+
+    // then only the other partition goes on, and it is told why
+    sink.take().await.unwrap();
+    stream.settled(&[(2, 1)], 1).await;
+    let told = worker.poison.wait_for(Option::is_some).await.unwrap().clone();
+    assert!(told.is_some_and(|told| told.contains("partition 1") && told.contains("cannot be written")));
+    assert!(sink.submissions.try_recv().is_err());
+
+    // when the directory is there, both are letters, and what follows is delivered in order
+    std::fs::create_dir(&directory).unwrap();
+    sink.take().await.unwrap();
+    sink.take().await.unwrap();
+    stream.settled(&[(1, 2)], 4).await;
+    assert_eq!(counters.written.get(), 2);
+    worker.poison.wait_for(Option::is_none).await.unwrap();
 }
 
 #[tokio::test]

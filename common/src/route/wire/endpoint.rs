@@ -3,6 +3,7 @@
 use twinroute_proto::routes::v1 as proto;
 
 use super::{kafka, kusto, mqtt, policy, secret, url};
+use crate::dead_letter::Location;
 use crate::route::endpoint::{DeadLetterContainer, Destination, Endpoint};
 use crate::route::violation::{Reading, Violations};
 
@@ -54,9 +55,13 @@ fn destination(
 fn dead_letter(reading: &mut Reading, container: proto::DeadLetterContainer) -> DeadLetterContainer {
     let sas = secret::read(reading, "sas", container.sas);
     let read_sas = secret::read(reading, "read_sas", container.read_sas);
-    let exposed = url::check(reading, "url", &container.url).is_some_and(|uri| url::is_exposed(&uri));
-    if exposed && (sas.is_some() || read_sas.is_some()) {
-        reading.refuse("url", "must be https: a SAS is not sent unencrypted");
+    if let Some(uri) = url::check(reading, "url", &container.url) {
+        if url::is_exposed(&uri) && (sas.is_some() || read_sas.is_some()) {
+            reading.refuse("url", "must be https: a SAS is not sent unencrypted");
+        }
+        if let Err(refusal) = Location::parse(&container.url) {
+            reading.refuse("url", refusal.to_string());
+        }
     }
     DeadLetterContainer { url: container.url, sas, read_sas }
 }

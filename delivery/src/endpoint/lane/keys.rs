@@ -1,5 +1,7 @@
 //! The queues of a lane, one per ordering key: a list of entries in one slab, so that a delivery costs no allocation.
 
+mod ending;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,6 +9,7 @@ use hashbrown::HashMap;
 use slab::Slab;
 
 use super::Delivery;
+use super::attempts::Attempts;
 use crate::settlement::{ItemRef, LeaseId};
 use crate::sink::Submission;
 
@@ -46,6 +49,8 @@ pub(super) enum Phase {
     Resting,
     /// Hands over one at a time.
     Trying,
+    /// Hands over nothing until its front, which is given up, has come to its end.
+    Ending,
 }
 
 #[derive(Debug)]
@@ -58,6 +63,8 @@ struct Entry {
     /// Number of the hand-over; makes tokens unique.
     serial: u32,
     state: EntryState,
+    /// What was tried; few are refused, so the others pay no more than a pointer.
+    tried: Option<Box<Attempts>>,
 }
 
 #[derive(Debug)]
@@ -85,8 +92,15 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn push(&mut self, delivery: Delivery, now: Instant) -> KeyId {
         let key = self.key_of(&delivery.event.partition_key);
-        let entry =
-            Entry { delivery, pushed_at: now, key, behind: NONE, serial: 0, state: EntryState::Waiting };
+        let entry = Entry {
+            delivery,
+            pushed_at: now,
+            key,
+            behind: NONE,
+            serial: 0,
+            state: EntryState::Waiting,
+            tried: None,
+        };
         let id = index(self.entries.insert(entry));
         let Some(queue) = self.queues.get_mut(key as usize) else { return key };
         let last = std::mem::replace(&mut queue.back, id);
@@ -126,7 +140,7 @@ impl Keys {
                 && match queue.phase {
                     Phase::Flowing => (queue.open as usize) < open_max,
                     Phase::Trying => queue.open == 0,
-                    Phase::Failing | Phase::Resting => false,
+                    Phase::Failing | Phase::Resting | Phase::Ending => false,
                 }
         })
     }
@@ -141,8 +155,7 @@ impl Keys {
         entry.state = EntryState::Open;
         queue.waiting = entry.behind;
         queue.open += 1;
-        let token = u64::from(self.serial) << 32 | u64::from(id);
-        Some(Submission { token, event: Arc::clone(&entry.delivery.event) })
+        Some(Submission { token: token_of(id, entry.serial), event: Arc::clone(&entry.delivery.event) })
     }
 
     /// Notes the answer to a hand-over; `None` when it is not open.
@@ -307,6 +320,11 @@ impl Keys {
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.entries.iter().map(|(_, entry)| entry.pushed_at).min()
     }
+}
+
+/// Names an entry as it was handed over last.
+fn token_of(id: u32, serial: u32) -> u64 {
+    u64::from(serial) << 32 | u64::from(id)
 }
 
 /// The entry that a token names, in its lower half.

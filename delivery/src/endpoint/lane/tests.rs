@@ -9,18 +9,22 @@ use uuid::Uuid;
 
 use super::*;
 
-const POLICY: LanePolicy = LanePolicy {
+pub(super) const POLICY: LanePolicy = LanePolicy {
     backoff: BackoffRange { initial: Duration::from_millis(200), max: Duration::from_secs(30) },
     blocked_retry: Duration::from_secs(30),
+    attempts_max: u32::MAX,
+    time_to_live: Duration::MAX,
+    on_exhausted: Exhausted::Blocks,
 };
-const ONE_PER_KEY: InFlight = InFlight { events_max: 100, events_per_key_max: 1 };
-const MANY_PER_KEY: InFlight = InFlight { events_max: 100, events_per_key_max: 100 };
+pub(super) const GIVES_UP: LanePolicy = LanePolicy { attempts_max: 3, on_exhausted: Exhausted::Ends, ..POLICY };
+pub(super) const ONE_PER_KEY: InFlight = InFlight { events_max: 100, events_per_key_max: 1 };
+pub(super) const MANY_PER_KEY: InFlight = InFlight { events_max: 100, events_per_key_max: 100 };
 
 fn item(number: u32) -> ItemRef {
     ItemRef { lease: LeaseId(1), batch: 1, item: number, partition: 7 }
 }
 
-fn delivery(key: &str, number: u32) -> Delivery {
+pub(super) fn delivery(key: &str, number: u32) -> Delivery {
     let event = CloudEvent {
         id: Uuid::nil(),
         source: "https://instance.test/".into(),
@@ -36,25 +40,29 @@ fn delivery(key: &str, number: u32) -> Delivery {
     Delivery { item: item(number), event: Arc::new(event) }
 }
 
-fn error(about_event: bool) -> SinkError {
+pub(super) fn error(about_event: bool) -> SinkError {
     SinkError { code: "TEST", message: "refused".to_owned(), about_event }
 }
 
-fn retryable() -> Verdict {
+pub(super) fn retryable() -> Verdict {
     Verdict::Retryable(error(true))
 }
 
 /// A lane with what was settled, for short tests.
-struct Scene {
-    lane: Lane,
-    now: Instant,
-    settled: Vec<ItemRef>,
+pub(super) struct Scene {
+    pub(super) lane: Lane,
+    pub(super) now: Instant,
+    pub(super) settled: Vec<ItemRef>,
 }
 
 impl Scene {
     fn new(in_flight: InFlight, deliveries: &[(&str, u32)]) -> Self {
+        Self::under(POLICY, in_flight, deliveries)
+    }
+
+    pub(super) fn under(policy: LanePolicy, in_flight: InFlight, deliveries: &[(&str, u32)]) -> Self {
         let now = Instant::now();
-        let mut lane = Lane::new(POLICY, in_flight);
+        let mut lane = Lane::new(policy, in_flight);
         for &(key, number) in deliveries {
             lane.push(delivery(key, number), now);
         }
@@ -62,7 +70,7 @@ impl Scene {
     }
 
     /// Hands over all that can be: (token, sequence).
-    fn hand_over(&mut self) -> Vec<(u64, u32)> {
+    pub(super) fn hand_over(&mut self) -> Vec<(u64, u32)> {
         let mut handed_over = Vec::new();
         while let Some(submission) = self.lane.next(self.now) {
             let number = submission.event.sequence.parse().unwrap_or(u32::MAX);
@@ -71,26 +79,26 @@ impl Scene {
         handed_over
     }
 
-    fn answer(&mut self, token: u64, verdict: Verdict) -> Option<RefusalKind> {
+    pub(super) fn answer(&mut self, token: u64, verdict: Verdict) -> Option<RefusalKind> {
         let outcome = Outcome { token, verdict };
         let refusal = self.lane.answer(outcome, self.now, &mut self.settled);
         refusal.map(|refusal| refusal.kind)
     }
 
-    fn pass(&mut self, time: Duration) {
+    pub(super) fn pass(&mut self, time: Duration) {
         self.now += time;
     }
 
-    fn settled(&self) -> Vec<u32> {
+    pub(super) fn settled(&self) -> Vec<u32> {
         self.settled.iter().map(|item| item.item).collect()
     }
 }
 
-fn numbers(handed_over: &[(u64, u32)]) -> Vec<u32> {
+pub(super) fn numbers(handed_over: &[(u64, u32)]) -> Vec<u32> {
     handed_over.iter().map(|&(_, number)| number).collect()
 }
 
-fn token(handed_over: &[(u64, u32)], number: u32) -> u64 {
+pub(super) fn token(handed_over: &[(u64, u32)], number: u32) -> u64 {
     handed_over.iter().find(|(_, other)| *other == number).map_or(u64::MAX, |(token, _)| *token)
 }
 
@@ -246,6 +254,12 @@ struct Destination {
 }
 
 impl Destination {
+    /// Notes what has come to its end, here or outside of the lane.
+    fn note(&mut self, event: &CloudEvent) {
+        let number = event.sequence.parse().unwrap_or(u32::MAX);
+        self.written.entry(event.partition_key.to_string()).or_default().push(number);
+    }
+
     fn answer(&mut self, choice: u8) -> Option<Outcome> {
         let submission = self.open.pop_front()?;
         let key = submission.event.partition_key.to_string();
@@ -256,8 +270,7 @@ impl Destination {
             2 => Verdict::Permanent(error(true)),
             _ if follows_failure => retryable(),
             _ => {
-                let number = submission.event.sequence.parse().unwrap_or(u32::MAX);
-                self.written.entry(key.clone()).or_default().push(number);
+                self.note(&submission.event);
                 Verdict::Delivered
             }
         };
@@ -277,16 +290,17 @@ fn firsts(written: &[u32]) -> Vec<u32> {
 }
 
 proptest! {
-    /// Whatever the sink answers, and however often it is replaced: every delivery is settled once, after it was
-    /// written; the first copies of each key are written in order; and whatever was written last is the newest.
+    /// Whatever the sink answers, and however often it is replaced: every delivery is settled once, after it was written
+    /// or ended; the first copies of each key come in order, ended ones among them; and whatever came last is the newest.
     #[test]
     fn nothing_is_lost_and_no_key_goes_back(
         keys in prop::collection::vec(0_u8..5, 1..60),
         steps in prop::collection::vec((0_u8..12, 0_u8..10), 0..400),
         many_per_key in any::<bool>(),
+        gives_up in any::<bool>(),
     ) {
         let in_flight = InFlight { events_max: 8, events_per_key_max: if many_per_key { 4 } else { 1 } };
-        let mut lane = Lane::new(POLICY, in_flight);
+        let mut lane = Lane::new(if gives_up { GIVES_UP } else { POLICY }, in_flight);
         let mut destination = Destination {
             open: VecDeque::new(),
             shares_fate: many_per_key,
@@ -313,6 +327,16 @@ proptest! {
             prop_assert!(lane.wake_at().is_none_or(|wake_at| wake_at > now), "it would be woken for nothing");
             if let Some(outcome) = destination.answer(choice) {
                 lane.answer(outcome, now, &mut settled);
+            }
+            if let Some(ended) = lane.next_ended(now) {
+                prop_assert!(gives_up, "ended, and the policy is to block");
+                match choice {
+                    0..5 => lane.keep_ended(ended.token, now),
+                    _ => {
+                        destination.note(&ended.delivery.event);
+                        prop_assert!(lane.settle_ended(ended.token, &mut settled));
+                    }
+                }
             }
             if lane.is_empty() && coming.is_empty() {
                 break;

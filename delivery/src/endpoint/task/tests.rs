@@ -11,7 +11,7 @@ use crate::sink::test_events::twin_update;
 use crate::sink::{SinkError, Verdict};
 use crate::test_scene::{DEADLINE, FarEnd, Scene, endpoint};
 
-fn delivery(lease: u64, key: &str, number: u32) -> Delivery {
+pub(super) fn delivery(lease: u64, key: &str, number: u32) -> Delivery {
     let mut event = twin_update(key);
     event.sequence = number.to_string().into();
     Delivery {
@@ -20,7 +20,7 @@ fn delivery(lease: u64, key: &str, number: u32) -> Delivery {
     }
 }
 
-fn error() -> SinkError {
+pub(super) fn error() -> SinkError {
     SinkError { code: "TEST", message: "no such file".to_owned(), about_event: true }
 }
 

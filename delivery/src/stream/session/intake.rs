@@ -2,22 +2,23 @@
 
 use std::time::Instant;
 
-use tracing::{error, info, warn};
-use twinroute_common::event::{Item, PoisonEvent};
+use tracing::{info, warn};
+use twinroute_common::causes::Causes;
+use twinroute_common::event::{EventData, Item, PoisonEvent};
+use twinroute_common::render::{Poison, RenderError};
 
 use super::Session;
+use super::poison::{PoisonItem, Refused};
 use crate::dispatch::Round;
 use crate::metrics::StreamMetrics;
 use crate::settlement::{ItemRef, Settlement};
 use crate::stream::StreamError;
 use crate::stream::frames::Batch;
-use crate::stream::leases::{Admission, Leases};
+use crate::stream::leases::{Admission, Leases, Waiting};
 
-/// What an item that can't be delivered says of itself.
-struct Poison {
-    partition: u32,
-    what: String,
-}
+/// Codes of dead letters that no sink has refused.
+const UNREADABLE: &str = "UNREADABLE";
+const NOT_RENDERED: &str = "NOT_RENDERED";
 
 impl Session<'_> {
     pub(super) fn take_batches(&mut self, batches: Vec<Batch>) -> Result<(), StreamError> {
@@ -28,6 +29,7 @@ impl Session<'_> {
             settlement: self.settlement,
             leases: &mut self.leases,
             metrics: &self.context.metrics,
+            passes_poison: self.context.poison_letters.is_some(),
             round,
             poison: Vec::new(),
         };
@@ -38,7 +40,7 @@ impl Session<'_> {
             intake.take(batch, now)?;
         }
         let poison = intake.finish()?;
-        self.note(poison);
+        self.end_poison(poison);
         Ok(())
     }
 
@@ -50,29 +52,19 @@ impl Session<'_> {
             settlement: self.settlement,
             leases: &mut self.leases,
             metrics: &self.context.metrics,
+            passes_poison: self.context.poison_letters.is_some(),
             round,
             poison: Vec::new(),
         };
-        while let Some((partition, number, items)) = intake.leases.next_waiting(self.version) {
-            intake.dispatch(partition, number, items);
+        while let Some((partition, batch)) = intake.leases.next_waiting(self.version) {
+            intake.dispatch(partition, batch);
         }
         let poison = intake.finish()?;
-        self.note(poison);
+        self.end_poison(poison);
         if let Some(awaited) = self.leases.awaited_version(self.version) {
             info!(version = self.version, awaited, "partitions wait for a newer route table");
         }
         Ok(())
-    }
-
-    fn note(&mut self, poison: Vec<Poison>) {
-        for Poison { partition, what } in poison {
-            self.context.metrics.poison_events.inc();
-            let text =
-                format!("partition {partition} is blocked by an item that cannot be delivered: {what}");
-            error!("{text}; nothing behind it in this partition is delivered");
-            self.context.poison.send_replace(Some(text));
-            self.report();
-        }
     }
 }
 
@@ -81,8 +73,10 @@ struct Intake<'s> {
     settlement: &'s mut Settlement,
     leases: &'s mut Leases,
     metrics: &'s StreamMetrics,
+    /// Partitions go on behind poison items, as soon as these are dead letters.
+    passes_poison: bool,
     round: Round<'s>,
-    poison: Vec<Poison>,
+    poison: Vec<PoisonItem>,
 }
 
 impl Intake<'_> {
@@ -98,38 +92,47 @@ impl Intake<'_> {
         self.settlement.receive(lease, number, items.iter().map(|item| item.cost_bytes), now)?;
         self.metrics.items.inc_by(items.len() as u64);
         let items = items.into_iter().map(|item| item.item).collect();
-        match self.leases.admit(partition, number, items, self.round.version()) {
-            Admission::Dispatch(items) => self.dispatch(partition, number, items),
+        let batch = Waiting { number, first: 0, items };
+        match self.leases.admit(partition, batch, self.round.version()) {
+            Admission::Dispatch(batch) => self.dispatch(partition, batch),
             Admission::Kept => {}
         }
         Ok(())
     }
 
-    /// Dispatches a batch up to its first item that can't be delivered.
-    fn dispatch(&mut self, partition: u32, number: u64, items: Vec<Item>) {
+    /// Dispatches a batch up to its first item that can't be delivered; what follows waits for its letter.
+    fn dispatch(&mut self, partition: u32, batch: Waiting) {
         let Some(lease) = self.leases.get(partition).map(|held| held.lease) else { return };
-        for (index, item) in (0..).zip(items) {
+        let Waiting { number, first, items } = batch;
+        let mut items = items.into_iter();
+        let mut index = first;
+        while let Some(item) = items.next() {
             let item_ref = ItemRef { lease, batch: number, item: index, partition };
-            let deliveries = match self.dispatch_item(item_ref, &item) {
-                Ok(deliveries) => deliveries,
-                Err(what) => {
-                    self.leases.poison(partition);
-                    self.poison.push(Poison { partition, what });
+            index += 1;
+            match self.dispatch_item(item_ref, &item) {
+                Ok(deliveries) => self.settlement.dispatched(item_ref, deliveries),
+                Err(refused) => {
+                    if self.passes_poison {
+                        self.settlement.dispatched(item_ref, 1);
+                        let rest = Waiting { number, first: index, items: items.collect() };
+                        self.leases.await_letter(partition, rest);
+                    } else {
+                        self.leases.block(partition);
+                    }
+                    self.poison.push(refused.of(item_ref));
                     return;
                 }
-            };
-            self.settlement.dispatched(item_ref, deliveries);
+            }
         }
     }
 
     /// The number of deliveries, or why there can be none.
-    fn dispatch_item(&mut self, item_ref: ItemRef, item: &Item) -> Result<u32, String> {
+    fn dispatch_item(&mut self, item_ref: ItemRef, item: &Item) -> Result<u32, Refused> {
         match item {
-            Item::Event(event) => self.round.event(item_ref, event).map_err(|error| {
-                let (graph, label, id) = (&event.graph, &event.label, &event.entity_id);
-                format!("{graph}.{label} `{id}` at {}: {error}", event.position)
-            }),
-            Item::Poison(poison) => Err(describe(poison)),
+            Item::Event(event) => {
+                self.round.event(item_ref, event).map_err(|error| self.not_rendered(event, &error))
+            }
+            Item::Poison(poison) => Err(self.unreadable(poison)),
             // Every partition has it; the holder of one speaks of it.
             Item::Discontinuity(gap) if item_ref.partition == 0 => {
                 warn!(position = %gap.position, "changes are missing from the stream: {}", gap.reason);
@@ -140,13 +143,29 @@ impl Intake<'_> {
         }
     }
 
-    fn finish(self) -> Result<Vec<Poison>, StreamError> {
+    fn not_rendered(&self, event: &EventData, error: &RenderError) -> Refused {
+        let reason = Causes(error).to_string();
+        let EventData { position, graph, label, entity_id, .. } = event;
+        Refused {
+            what: format!("{graph}.{label} `{entity_id}` at {position}: {reason}"),
+            code: NOT_RENDERED,
+            event: self.round.poison(&Poison::unrendered(event, &reason)),
+            reason,
+        }
+    }
+
+    fn unreadable(&self, poison: &PoisonEvent) -> Refused {
+        let PoisonEvent { position, graph, label, ordering_key, reason, .. } = poison;
+        Refused {
+            what: format!("{graph}.{label} `{ordering_key}` at {position}: {reason}"),
+            code: UNREADABLE,
+            event: self.round.poison(&Poison::unread(poison)),
+            reason: reason.clone(),
+        }
+    }
+
+    fn finish(self) -> Result<Vec<PoisonItem>, StreamError> {
         self.round.finish()?;
         Ok(self.poison)
     }
-}
-
-fn describe(poison: &PoisonEvent) -> String {
-    let PoisonEvent { position, graph, label, ordering_key, reason, .. } = poison;
-    format!("{graph}.{label} `{ordering_key}` at {position}: {reason}")
 }

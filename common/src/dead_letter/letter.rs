@@ -1,0 +1,110 @@
+//! One dead letter: the CloudEvent as structured JSON, with why it could not be delivered as extension attributes.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use object_store::path::Path;
+
+use super::layout::object_name;
+use crate::cloud_event::{CloudEvent, push_json_string};
+
+/// Why an event could not be delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// For people: extension attribute `deadletterreason`.
+    pub reason: String,
+    /// For programs, such as `MSG_SIZE_TOO_LARGE`: extension attribute `deadlettercode`.
+    pub code: &'static str,
+    /// How often the destination answered about this very event: extension attribute `deadletterattempts`.
+    pub attempts: u32,
+    /// When it was given up: extension attribute `deadlettertime`.
+    pub time: Timestamp,
+}
+
+/// One dead letter, ready to be written.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// The name of its object.
+    pub(super) name: Path,
+    /// Its text in three parts, so that the event's data is shared and not copied.
+    pub(super) content: [Bytes; 3],
+}
+
+impl Letter {
+    /// The letter of an event in the folder of an endpoint.
+    #[must_use]
+    pub fn new(endpoint: &str, event: &CloudEvent, failure: &Failure) -> Self {
+        // Times are rendered by us; what no clock can show would stand at 1970 and still be found by its id.
+        let time = event.time.parse().unwrap_or(Timestamp::UNIX_EPOCH);
+        let head = event.structured_head(|head| push_failure(head, failure));
+        Self {
+            name: object_name(endpoint, time, event.id),
+            content: [Bytes::from(head), event.data.clone(), Bytes::from_static(b"}")],
+        }
+    }
+}
+
+/// Appends the extension attributes, each with a comma before it.
+fn push_failure(head: &mut String, failure: &Failure) {
+    let Failure { reason, code, attempts, time } = failure;
+    head.push_str(r#","deadletterreason":"#);
+    push_json_string(head, reason);
+    head.push_str(r#","deadlettercode":"#);
+    push_json_string(head, code);
+    let _ = write!(head, r#","deadletterattempts":{attempts},"deadlettertime":"{time:.6}""#);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::cloud_event::EventType;
+
+    #[test]
+    fn a_letter_is_the_event_with_four_more_attributes() {
+        // given an event
+        let event = CloudEvent {
+            id: Uuid::from_u128(0x11),
+            source: "https://twins.example.com/".into(),
+            event_type: EventType::TwinUpdate.name().into(),
+            default_type: EventType::TwinUpdate,
+            subject: Some("floor".into()),
+            time: "2026-01-01T12:00:00.000000Z".into(),
+            sequence: "2a".into(),
+            partition_key: "floor".into(),
+            traceparent: None,
+            data: Bytes::from_static(b"{\"a\": 1.0}"),
+        };
+        let failure = Failure {
+            reason: "\"too\" large".to_owned(),
+            code: "MSG_SIZE_TOO_LARGE",
+            attempts: 3,
+            time: "2026-01-01T12:00:01Z".parse().unwrap(),
+        };
+
+        // when its letter is made
+        let letter = Letter::new("kafka", &event, &failure);
+
+        // then it is the same JSON otherwise, under the event's hour
+        let mut read: Value = serde_json::from_slice(&letter.content.concat()).unwrap();
+        let told: Vec<Value> = ["reason", "code", "attempts", "time"]
+            .into_iter()
+            .filter_map(|name| read.as_object_mut()?.remove(&format!("deadletter{name}")))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                json!("\"too\" large"),
+                json!("MSG_SIZE_TOO_LARGE"),
+                json!(3),
+                json!("2026-01-01T12:00:01.000000Z")
+            ]
+        );
+        let plain: Value = serde_json::from_slice(&event.to_structured_json()).unwrap();
+        assert_eq!(read, plain);
+        assert!(letter.name.as_ref().starts_with("kafka/2026/01/01/12/"), "{}", letter.name);
+    }
+}
