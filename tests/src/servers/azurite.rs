@@ -1,5 +1,6 @@
 //! Azurite: blobs and queues of Azure Storage, with shared access signatures.
 
+pub mod blobs;
 pub mod sas;
 
 use std::{

@@ -13,6 +13,7 @@ mod load;
 mod raw;
 mod source;
 mod crowd;
+mod letters;
 
 mod administration;
 mod alone;
@@ -35,6 +36,7 @@ mod blocked;
 mod bound;
 mod capture_kills;
 mod crowds;
+mod dead_letters;
 mod forgotten;
 mod gaps;
 mod group;

@@ -14,17 +14,23 @@ const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6t
 const VERSION: &str = "2021-06-08";
 const SERVICES: &str = "bq";
 const RESOURCE_TYPES: &str = "sco";
-const PERMISSIONS: &str = "rwdlacup";
+const ALL_PERMISSIONS: &str = "rwdlacup";
 const EXPIRY: &str = "2099-01-01T00:00:00Z";
 const PROTOCOLS: &str = "https,http";
 
 /// A query string that lets its bearer do everything with blobs and queues of the account.
 #[must_use]
 pub fn token() -> String {
+    token_with(ALL_PERMISSIONS)
+}
+
+/// A query string with these permissions only, by their letters: `w` to write, `rld` to read, list and delete.
+#[must_use]
+pub fn token_with(permissions: &str) -> String {
     let (start, address, encryption_scope) = ("", "", "");
     let to_sign = [
         ACCOUNT,
-        PERMISSIONS,
+        permissions,
         SERVICES,
         RESOURCE_TYPES,
         start,
@@ -42,6 +48,6 @@ pub fn token() -> String {
     let signature = signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
     let expiry = EXPIRY.replace(':', "%3A");
     format!(
-        "sv={VERSION}&ss={SERVICES}&srt={RESOURCE_TYPES}&sp={PERMISSIONS}&se={expiry}&spr=https%2Chttp&sig={signature}"
+        "sv={VERSION}&ss={SERVICES}&srt={RESOURCE_TYPES}&sp={permissions}&se={expiry}&spr=https%2Chttp&sig={signature}"
     )
 }

@@ -1,0 +1,173 @@
+//! A source with a route to Kafka, whose endpoint has a container for dead letters: the scene of what cannot be delivered.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+use tonic::transport::Channel;
+use twinroute_proto::routes::v1::{
+    CreateEndpointRequest, CreateEventRouteRequest, DeadLetterContainer, Endpoint, EndpointState, EventRoute,
+    GetEndpointRequest, KafkaOptions, Secret, endpoint::Destination,
+    routes_service_client::RoutesServiceClient, secret,
+};
+use twinroute_tests::{
+    consumers::{Consumer, kafka},
+    oracle,
+    servers::{
+        azurite::{Azurite, blobs::Blobs, sas},
+        kafka::Kafka,
+    },
+    services::{Program, Service},
+    stack::SOURCE,
+    twins::{Twin, ledger},
+};
+
+use crate::{
+    scene::{self, DEADLINE},
+    source::{Source, source},
+};
+
+/// The endpoint and its route.
+pub(crate) const ENDPOINT: &str = "kafka";
+/// More than a Kafka broker takes by default.
+pub(crate) const TOO_LARGE_BYTES: usize = 2_000_000;
+/// Any 32 bytes in base64, for a database that lasts as long as the scenario.
+const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// A source, a route to Kafka, and a container that workers may only write to.
+pub(crate) struct Letters<'s> {
+    pub(crate) source: &'s Source,
+    pub(crate) azurite: Azurite,
+    pub(crate) blobs: Blobs,
+    pub(crate) arrivals: Consumer,
+    routes: Service,
+    worker: Option<Service>,
+}
+
+/// Runs a scenario with a source, a topic and an emulator of its own.
+pub(crate) fn letters(
+    name: &str,
+    scenario: impl AsyncFnOnce(&mut Letters<'_>) -> Result<()>,
+) -> Result<()> {
+    source(name, json!({}), async |source| scenario(&mut Letters::start(source).await?).await)
+}
+
+/// The broker that these scenarios share, on which nothing is ever stopped.
+async fn broker() -> Result<&'static Kafka> {
+    static KAFKA: OnceCell<Kafka> = OnceCell::const_new();
+    KAFKA.get_or_try_init(async || Kafka::start(&scene::dir("letters")?.join("kafka")).await).await
+}
+
+fn value(text: String) -> Option<Secret> {
+    Some(Secret { secret: Some(secret::Secret::Value(text)) })
+}
+
+impl<'s> Letters<'s> {
+    async fn start(source: &'s Source) -> Result<Self> {
+        let azurite = Azurite::start(&source.dir().join("azurite")).await?;
+        let blobs = Blobs::create(&azurite.account(), "letters").await?;
+        let settings = json!({ "postgres": { "url": source.url() }, "secrets": { "key": SEALING_KEY } });
+        let mut routes = Service::start(Program::RoutesApi, "routes-api", settings, source.dir())?;
+        routes.until_ready().await?;
+        let arrivals = kafka::consume(&broker().await?.brokers(), source.subscription())?;
+        let letters = Self { source, azurite, blobs, arrivals, routes, worker: None };
+        letters.create_route().await?;
+        Ok(letters)
+    }
+
+    async fn create_route(&self) -> Result<()> {
+        let kafka = KafkaOptions {
+            brokers: vec![broker().await?.brokers()],
+            topic: self.source.subscription().to_owned(),
+            ..KafkaOptions::default()
+        };
+        let endpoint = Endpoint {
+            name: ENDPOINT.to_owned(),
+            destination: Some(Destination::Kafka(kafka)),
+            dead_letter: Some(DeadLetterContainer {
+                url: self.blobs.url().to_owned(),
+                sas: value(sas::token_with("w")),
+                read_sas: value(sas::token_with("rld")),
+            }),
+            ..Endpoint::default()
+        };
+        let route = EventRoute {
+            name: ENDPOINT.to_owned(),
+            endpoint_name: ENDPOINT.to_owned(),
+            filter: "true".to_owned(),
+            ..EventRoute::default()
+        };
+        let mut client = self.client().await?;
+        client.create_endpoint(CreateEndpointRequest { endpoint: Some(endpoint) }).await?;
+        client.create_event_route(CreateEventRouteRequest { event_route: Some(route) }).await?;
+        Ok(())
+    }
+
+    /// A client of routes-api.
+    pub(crate) async fn client(&self) -> Result<RoutesServiceClient<Channel>> {
+        Ok(RoutesServiceClient::connect(format!("http://{}", self.routes.grpc())).await?)
+    }
+
+    /// Starts the worker; what was written before comes to it at once. `poison` is its section `dead_letters`.
+    pub(crate) async fn deliver(&mut self, poison: Value) -> Result<()> {
+        let settings = json!({
+            "worker": { "source": SOURCE },
+            "stream": { "subscription": self.source.subscription() },
+            "capture": { "addresses": format!("http://{}", self.source.capture.grpc()) },
+            "routes_api": { "addresses": format!("http://{}", self.routes.grpc()) },
+            "dead_letters": poison,
+        });
+        let mut worker = Service::start(Program::Delivery, "delivery", settings, self.source.dir())?;
+        worker.until_ready().await?;
+        self.worker = Some(worker);
+        Ok(())
+    }
+
+    /// The worker.
+    pub(crate) fn worker(&self) -> Result<&Service> {
+        self.worker.as_ref().context("there is no worker yet")
+    }
+
+    /// Writes a document of so many letters to a twin; gives back the marker of the change.
+    pub(crate) async fn put(&self, twin: &str, text_bytes: usize) -> Result<String> {
+        let mut graph = self.source.graph().await?;
+        let change = graph.change().await?;
+        let mark = change.mark(twin).await?;
+        let properties = json!({ ledger::MARKER: mark, "text": "x".repeat(text_bytes) });
+        change.put_twin(&Twin::new(twin, "dtmi:example:Room;1", properties)).await?;
+        change.commit().await?;
+        Ok(mark.to_string())
+    }
+
+    /// Every change has arrived at Kafka in order but those with these markers, and all of it is confirmed.
+    pub(crate) async fn settles_without(&self, markers: &[String]) -> Result<()> {
+        let mut expected = ledger::expected(self.source.graph().await?.client()).await?;
+        expected.retain(|change| !markers.contains(&change.marker));
+        self.arrivals
+            .inbox()
+            .until(DEADLINE, "all but the dead letters", |received| {
+                let arrivals: Vec<_> = received.iter().map(ledger::arrival).collect();
+                let verdict = oracle::judge(&expected, &arrivals);
+                ensure!(verdict.is_kept(), "{verdict:?}");
+                Ok(())
+            })
+            .await?;
+        self.source.until_confirmed().await
+    }
+
+    /// How the endpoint is.
+    pub(crate) async fn state(&self) -> Result<EndpointState> {
+        let request = GetEndpointRequest { name: ENDPOINT.to_owned() };
+        let endpoint = self.client().await?.get_endpoint(request).await?.into_inner().endpoint;
+        endpoint.and_then(|endpoint| endpoint.state).context("no state")
+    }
+
+    /// The letters that are there: name and content.
+    pub(crate) async fn found(&self) -> Result<Vec<(String, Value)>> {
+        let mut letters = Vec::new();
+        for name in self.blobs.names().await? {
+            let content = serde_json::from_str(&self.blobs.read(&name).await?)?;
+            letters.push((name, content));
+        }
+        Ok(letters)
+    }
+}
