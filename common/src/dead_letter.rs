@@ -1,11 +1,17 @@
 //! Dead letters: events that could not be delivered, each an object of its own in a container.
 
 mod container;
+mod deleting;
+mod head;
 mod layout;
 mod letter;
 mod location;
+mod reading;
+mod search;
 
 pub use container::{Container, ContainerError};
-pub use layout::object_name;
+pub use head::{LetterHead, UnreadableHead};
+pub use layout::{LetterName, NoLetterName};
 pub use letter::{Failure, Letter};
 pub use location::{Location, NoLocation};
+pub use search::Search;

@@ -134,7 +134,8 @@ impl EndpointMetrics {
         registry.register(name("retried_events"), retried, metrics.retried.clone());
         let discarded = "Events given up because their endpoint was deleted";
         registry.register(name("discarded_events"), discarded, metrics.discarded.clone());
-        let dropped = "Events given up without a dead letter, because their endpoint's policy is to drop them";
+        let dropped =
+            "Events given up without a dead letter, because their endpoint's policy is to drop them";
         registry.register(name("dropped_events"), dropped, metrics.dropped.clone());
         let undelivered = "Events matched and not delivered";
         registry.register(name("undelivered_events"), undelivered, metrics.undelivered.clone());

@@ -12,6 +12,7 @@ pub mod store;
 pub mod watch;
 pub mod workers;
 
+pub mod letters;
 pub mod page;
 pub mod service;
 pub mod show;

@@ -32,33 +32,49 @@ pub fn page<'e, T>(
     size: u32,
     token: &str,
 ) -> Result<Page<'e, T>, Refusal> {
-    let size = match usize::try_from(size).unwrap_or(SIZE_MAX) {
-        0 => SIZE_DEFAULT,
-        size => size.min(SIZE_MAX),
-    };
-    let after = match token {
-        "" => Bound::Unbounded,
-        token => Bound::Excluded(last_name(kind, token)?),
-    };
+    let after = position(kind, token)?.map_or(Bound::Unbounded, Bound::Excluded);
     let mut rest = entries.range((after, Bound::Unbounded));
-    let entries: Vec<_> = rest.by_ref().take(size).collect();
+    let entries: Vec<_> = rest.by_ref().take(self::size(size)).collect();
     let next_token = match (rest.next(), entries.last()) {
-        (Some(_), Some((last, _))) => URL_SAFE_NO_PAD.encode(format!("{kind}\0{last}")),
+        (Some(_), Some((last, _))) => self::token(kind, last),
         _ => String::new(),
     };
     Ok(Page { entries, next_token })
 }
 
-fn last_name(kind: Kind, token: &str) -> Result<String, Refusal> {
+/// The number of entries that a page has at most, when the request asks for so many.
+#[must_use]
+pub fn size(asked: u32) -> usize {
+    match usize::try_from(asked).unwrap_or(SIZE_MAX) {
+        0 => SIZE_DEFAULT,
+        size => size.min(SIZE_MAX),
+    }
+}
+
+/// The token of the page behind an entry.
+#[must_use]
+pub fn token(kind: Kind, last: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{kind}\0{last}"))
+}
+
+/// The name of the entry that a page begins behind; `None` for the first page.
+///
+/// # Errors
+/// When the token is not one that was given out for this kind of list.
+pub fn position(kind: Kind, token: &str) -> Result<Option<String>, Refusal> {
+    if token.is_empty() {
+        return Ok(None);
+    }
     let text = URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let name =
         text.as_deref().and_then(|text| text.split_once('\0')).filter(|(of, _)| *of == kind.to_string());
-    match name {
-        Some((_, name)) => Ok(name.to_owned()),
-        None => {
-            Err(Refusal::field("page_token", "is not a next_page_token of this list; begin anew without one"))
-        }
-    }
+    name.map(|(_, name)| Some(name.to_owned())).ok_or_else(foreign_token)
+}
+
+/// A token that was not given out for the list.
+#[must_use]
+pub fn foreign_token() -> Refusal {
+    Refusal::field("page_token", "is not a next_page_token of this list; begin anew without one")
 }
 
 #[cfg(test)]

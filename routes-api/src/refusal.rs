@@ -60,6 +60,8 @@ pub enum Kind {
     Endpoint,
     /// A route.
     EventRoute,
+    /// An event that could not be delivered.
+    DeadLetter,
 }
 
 impl std::fmt::Display for Kind {
@@ -67,6 +69,7 @@ impl std::fmt::Display for Kind {
         f.write_str(match self {
             Self::Endpoint => "endpoint",
             Self::EventRoute => "event route",
+            Self::DeadLetter => "dead letter",
         })
     }
 }

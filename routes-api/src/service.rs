@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod filters;
+mod letters;
 mod routes;
 
 use std::pin::Pin;
@@ -55,12 +56,11 @@ impl RoutesGrpc {
     }
 }
 
-/// The calls about backlogs and dead letters, which workers of this version do not keep.
+/// The calls about backlogs and redrives, which workers of this version do not know.
 fn unimplemented<T>() -> Result<T, Status> {
     Err(Status::unimplemented(
-        "backlogs and dead letters are not kept yet: an event that cannot be delivered stays at the head of its partition, and \
-         GetEndpoint shows the endpoint's last error and backlog; mend the destination, or change the endpoint with \
-         UpdateEndpoint",
+        "backlogs are not kept and dead letters are not sent again yet: GetEndpoint shows the endpoint's last error and backlog, \
+         and GetDeadLetter a dead letter's content",
     ))
 }
 
@@ -165,16 +165,16 @@ impl RoutesService for RoutesGrpc {
 
     async fn list_dead_letters(
         &self,
-        _: Request<proto::ListDeadLettersRequest>,
+        request: Request<proto::ListDeadLettersRequest>,
     ) -> Answer<proto::ListDeadLettersResponse> {
-        self.counted("ListDeadLetters", async { unimplemented() }).await
+        self.counted("ListDeadLetters", self.list_letters(request.into_inner())).await
     }
 
     async fn get_dead_letter(
         &self,
-        _: Request<proto::GetDeadLetterRequest>,
+        request: Request<proto::GetDeadLetterRequest>,
     ) -> Answer<proto::GetDeadLetterResponse> {
-        self.counted("GetDeadLetter", async { unimplemented() }).await
+        self.counted("GetDeadLetter", self.get_letter(request.into_inner())).await
     }
 
     async fn redrive_dead_letters(
@@ -190,9 +190,9 @@ impl RoutesService for RoutesGrpc {
 
     async fn purge_dead_letters(
         &self,
-        _: Request<proto::PurgeDeadLettersRequest>,
+        request: Request<proto::PurgeDeadLettersRequest>,
     ) -> Answer<proto::PurgeDeadLettersResponse> {
-        self.counted("PurgeDeadLetters", async { unimplemented() }).await
+        self.counted("PurgeDeadLetters", self.purge_letters(request.into_inner())).await
     }
 
     type WatchRoutesStream = Pin<Box<dyn Stream<Item = Result<proto::WatchRoutesResponse, Status>> + Send>>;

@@ -1,10 +1,13 @@
-//! Endpoints and routes as the API shows them: secrets redacted, with what the server knows of them.
+//! Endpoints, routes and dead letters as the API shows them: secrets redacted, with what the server knows of them.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
+use twinroute_common::dead_letter::LetterHead;
 use twinroute_common::route::{Endpoint, EventRoute};
 use twinroute_proto::routes::v1 as proto;
+use uuid::Uuid;
 
 use crate::catalog::{Entry, Origin};
 use crate::decide::redact;
@@ -45,6 +48,24 @@ pub fn route(entry: &Entry<EventRoute>, summary: RouteSummary) -> proto::EventRo
     shown.create_time = Some(time(entry.create_time));
     shown.update_time = Some(time(entry.update_time));
     shown
+}
+
+/// A dead letter; times that cannot be read are left out.
+#[must_use]
+pub fn letter(endpoint_name: &str, event_id: Uuid, head: LetterHead, content: Bytes) -> proto::DeadLetter {
+    let read = |text: &str| text.parse().ok().map(time);
+    proto::DeadLetter {
+        endpoint_name: endpoint_name.to_owned(),
+        event_id: event_id.to_string(),
+        event_time: read(&head.time),
+        dead_letter_time: read(&head.dead_letter_time),
+        event_type: head.event_type,
+        subject: head.subject,
+        reason: head.reason,
+        code: head.code,
+        attempts: head.attempts,
+        content,
+    }
 }
 
 fn time(time: Timestamp) -> prost_types::Timestamp {

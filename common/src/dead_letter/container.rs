@@ -1,4 +1,5 @@
-//! A container of dead letters: opened by its URL and a SAS, and written to.
+//! A container of dead letters: opened by its URL and a SAS, and written to. What else is done with it: `search.rs`,
+//! `reading.rs`, `deleting.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +9,13 @@ use object_store::local::LocalFileSystem;
 use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _, PutPayload, RetryConfig};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::deleting::Deleting;
 use super::letter::Letter;
 use super::location::{Location, NoLocation};
 use crate::causes::Causes;
 
 /// How long one call to the store may take: a letter of 16 MiB at 5 Mbit/s.
-const CALL_DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const CALL_DEADLINE: Duration = Duration::from_secs(30);
 /// How long connecting may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// A store answers with whole documents; their beginning says what is wrong.
@@ -23,6 +25,7 @@ const REASON_CHARS_MAX: usize = 400;
 #[derive(Clone, Debug)]
 pub struct Container {
     pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) deleting: Deleting,
 }
 
 /// A container cannot be used, or did not do what it was asked. Whoever asked decides whether to try again.
@@ -37,6 +40,9 @@ pub enum ContainerError {
     /// The store refused, or could not be reached.
     #[error("the container refused: {0}")]
     Refused(String),
+    /// What is there is no letter.
+    #[error("it is no dead letter: {0}")]
+    NoLetter(String),
     /// The store gave no answer in time.
     #[error("the container has not answered within {} s", CALL_DEADLINE.as_secs())]
     Silent,
@@ -48,13 +54,18 @@ impl Container {
     /// # Errors
     /// When the URL leads to none, or the directory does not exist.
     pub fn open(url: &str, sas: Option<&SecretString>) -> Result<Self, ContainerError> {
-        let store: Arc<dyn ObjectStore> = match Location::parse(url)? {
+        match Location::parse(url)? {
             Location::Directory(path) => {
                 // Its default is to leave the data to the system's cache, where a power cut ends it.
                 let directory = LocalFileSystem::new_with_prefix(path).map_err(opening)?;
-                Arc::new(directory.with_fsync(true))
+                Ok(Self { store: Arc::new(directory.with_fsync(true)), deleting: Deleting::ByStore })
             }
             Location::Azure { service, account, container } => {
+                let deleting = Deleting::ByCall {
+                    http: reqwest::Client::new(),
+                    container: format!("{service}/{container}"),
+                    sas: sas.cloned(),
+                };
                 let builder = MicrosoftAzureBuilder::new()
                     .with_account(account)
                     .with_container_name(container)
@@ -69,10 +80,9 @@ impl Container {
                     // Otherwise it would ask the machine's metadata service for an identity.
                     None => builder.with_skip_signature(true),
                 };
-                Arc::new(builder.build().map_err(opening)?)
+                Ok(Self { store: Arc::new(builder.build().map_err(opening)?), deleting })
             }
-        };
-        Ok(Self { store })
+        }
     }
 
     /// Writes a letter, in place of the same one if it is there. It is durable when this returns.
@@ -82,6 +92,20 @@ impl Container {
     pub async fn put(&self, letter: &Letter) -> Result<(), ContainerError> {
         let content: PutPayload = letter.content.iter().cloned().collect();
         self.timed(self.store.put(&letter.name, content)).await.map(|_| ())
+    }
+
+    /// A call about an object that need not be there.
+    pub(super) async fn found<T>(
+        &self,
+        call: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<Option<T>, ContainerError> {
+        let answer = self.timed(async {
+            match call.await {
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                answer => answer.map(Some),
+            }
+        });
+        answer.await
     }
 
     /// A call that has a deadline, whatever the store is.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use object_store::path::Path;
 
-use super::layout::object_name;
+use super::layout::LetterName;
 use crate::cloud_event::{CloudEvent, push_json_string};
 
 /// Why an event could not be delivered.
@@ -39,7 +39,7 @@ impl Letter {
         let time = event.time.parse().unwrap_or(Timestamp::UNIX_EPOCH);
         let head = event.structured_head(|head| push_failure(head, failure));
         Self {
-            name: object_name(endpoint, time, event.id),
+            name: LetterName::new(time, event.id).object(endpoint),
             content: [Bytes::from(head), event.data.clone(), Bytes::from_static(b"}")],
         }
     }

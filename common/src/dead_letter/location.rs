@@ -44,12 +44,8 @@ impl Location {
         };
         let parts: Vec<&str> = uri.path().split('/').filter(|part| !part.is_empty()).collect();
         let (service, account, container) = match *parts.as_slice() {
-            [container] => {
-                (format!("{scheme}://{authority}"), authority.host().split('.').next(), container)
-            }
-            [account, container] => {
-                (format!("{scheme}://{authority}/{account}"), Some(account), container)
-            }
+            [container] => (format!("{scheme}://{authority}"), authority.host().split('.').next(), container),
+            [account, container] => (format!("{scheme}://{authority}/{account}"), Some(account), container),
             _ => return Err(NoLocation),
         };
         let account = account.filter(|account| !account.is_empty()).ok_or(NoLocation)?;

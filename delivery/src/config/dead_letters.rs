@@ -27,7 +27,8 @@ impl DeadLettersSettings {
     }
 
     pub(super) fn problems(&self) -> Vec<Problem> {
-        let refusal = Some(&self.url).filter(|url| !url.is_empty()).and_then(|url| Location::parse(url).err());
+        let refusal =
+            Some(&self.url).filter(|url| !url.is_empty()).and_then(|url| Location::parse(url).err());
         refusal.map(|refusal| Problem::new("dead_letters.url", refusal.to_string())).into_iter().collect()
     }
 }

@@ -77,8 +77,7 @@ pub(super) enum Admission {
 impl Leases {
     /// Notes a grant. An earlier lease of the partition is over, if there is one.
     pub(super) fn grant(&mut self, partition: u32, lease: LeaseId, epoch: Epoch, min_version: u64) {
-        let held =
-            Held { lease, epoch, min_version, waiting: VecDeque::new(), poison: None, revoked: false };
+        let held = Held { lease, epoch, min_version, waiting: VecDeque::new(), poison: None, revoked: false };
         self.held.insert(partition, held);
     }
 

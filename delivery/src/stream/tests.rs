@@ -275,11 +275,8 @@ async fn where_poison_becomes_a_dead_letter_its_partition_goes_on_in_order() {
     // given a worker with a directory for such letters, which is not there yet
     let mounted = tempfile::tempdir().unwrap();
     let directory = mounted.path().join("letters");
-    let container = DeadLetterContainer {
-        url: format!("file://{}", directory.display()),
-        sas: None,
-        read_sas: None,
-    };
+    let container =
+        DeadLetterContainer { url: format!("file://{}", directory.display()), sas: None, read_sas: None };
     let counters = LetterMetrics::default().of("poison");
     let letter_box =
         LetterBox::new("poison", container, resolve_by(SecretPolicy::default()), counters.clone());

@@ -1,8 +1,14 @@
 //! Events that cannot be delivered become dead letters, and nothing waits for them but what must.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use twinroute_proto::routes::v1::EndpointHealth;
+use tonic::Code;
+use twinroute_proto::routes::v1::{
+    DeadLetterSelection, EndpointHealth, GetDeadLetterRequest, ListDeadLettersRequest,
+    PurgeDeadLettersRequest, UpdateEndpointRequest,
+};
 use twinroute_tests::{servers::azurite::sas, wait};
 
 use crate::{
@@ -90,9 +96,8 @@ fn while_dead_letters_cannot_be_written_their_keys_wait_and_the_endpoint_says_so
             Ok(())
         })
         .await?;
-        let fails = |_, page: &str| {
-            counts(page, "twinroute_delivery_dead_letter_failures_total{endpoint=\"kafka\"}")
-        };
+        let fails =
+            |_, page: &str| counts(page, "twinroute_delivery_dead_letter_failures_total{endpoint=\"kafka\"}");
         letters.worker()?.until_page(DEADLINE, "/metrics", fails).await?;
         let of_key = letters.arrivals.inbox().received().iter().filter(|event| event.key == "big").count();
         assert_eq!(of_key, 1, "a key went on behind its refused event");
@@ -129,11 +134,88 @@ fn a_row_that_cannot_be_read_is_passed_by_when_there_is_a_container_for_it() -> 
         assert_eq!(text(letter, "type"), "Konnektr.DigitalTwins.Stream.Poison");
         assert_eq!(text(letter, "deadlettercode"), "UNREADABLE");
         let data = letter.get("data").unwrap_or(&Value::Null);
-        assert_eq!((text(data, "graph"), text(data, "label"), text(data, "key")), ("digitaltwins", "Twin", "deep"));
+        assert_eq!(
+            (text(data, "graph"), text(data, "label"), text(data, "key")),
+            ("digitaltwins", "Twin", "deep")
+        );
         assert_eq!(text(data, "position"), text(letter, "sequence"));
         // And no partition is blocked
         let free = |_, page: &str| page.lines().any(|line| line.ends_with("poisoned_partitions 0"));
         letters.worker()?.until_page(DEADLINE, "/metrics", free).await?;
         Ok(())
+    })
+}
+
+#[test]
+fn dead_letters_are_listed_shown_and_purged_with_a_credential_of_their_own() -> Result<()> {
+    letters("letters_shown", async |letters| {
+        // Given five letters, of two twins
+        letters.deliver(json!({})).await?;
+        let mut too_large = Vec::new();
+        for twin in ["one", "two", "one", "two", "one"] {
+            too_large.push(letters.put(twin, TOO_LARGE_BYTES).await?);
+            letters.put(twin, 10).await?;
+        }
+        letters.settles_without(&too_large).await?;
+        // When they are listed page by page, then each is there once, without its content
+        let mut client = letters.client().await?;
+        let mut listed = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = ListDeadLettersRequest { selection: selection("", &[]), page_size: 2, page_token };
+            let page = client.list_dead_letters(request).await?.into_inner();
+            ensure!(page.dead_letters.len() <= 2, "{}", page.dead_letters.len());
+            listed.extend(page.dead_letters);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        let ids: BTreeSet<String> = listed.iter().map(|letter| letter.event_id.clone()).collect();
+        assert_eq!((listed.len(), ids.len()), (5, 5));
+        for letter in &listed {
+            ensure!(letter.code == "MSG_SIZE_TOO_LARGE" && letter.attempts == 1, "{letter:?}");
+            let times = (letter.event_time.is_some(), letter.dead_letter_time.is_some());
+            ensure!(letter.content.is_empty() && times == (true, true), "{letter:?}");
+        }
+        let other = ListDeadLettersRequest { selection: selection("OTHER", &[]), ..Default::default() };
+        assert_eq!(client.list_dead_letters(other).await?.into_inner().dead_letters, []);
+        // When one is asked for, then it is the event
+        let first = ids.first().cloned().unwrap_or_default();
+        let request = GetDeadLetterRequest { endpoint_name: ENDPOINT.to_owned(), event_id: first.clone() };
+        let shown = client.get_dead_letter(request).await?.into_inner().dead_letter;
+        let content: Value = serde_json::from_slice(&shown.unwrap_or_default().content)?;
+        assert_eq!(text(&content, "id"), first);
+        assert!(content.get("data").is_some_and(|data| data.to_string().len() > TOO_LARGE_BYTES));
+        // When one is purged by its id, and then all, they are gone
+        let request = PurgeDeadLettersRequest { selection: selection("", &[&first]) };
+        assert_eq!(client.purge_dead_letters(request).await?.into_inner().purged, 1);
+        let gone = client
+            .get_dead_letter(GetDeadLetterRequest { endpoint_name: ENDPOINT.to_owned(), event_id: first });
+        assert_eq!(gone.await.err().map(|status| status.code()), Some(Code::NotFound));
+        let request = PurgeDeadLettersRequest { selection: selection("MSG_SIZE_TOO_LARGE", &[]) };
+        assert_eq!(client.purge_dead_letters(request).await?.into_inner().purged, 4);
+        assert_eq!(letters.found().await?.len(), 0);
+        // When the endpoint has no credential to read, then the call names the field
+        let mut endpoint = letters.endpoint().await?;
+        if let Some(container) = &mut endpoint.dead_letter {
+            container.read_sas = None;
+        }
+        client.update_endpoint(UpdateEndpointRequest { endpoint: Some(endpoint), update_mask: None }).await?;
+        let request = ListDeadLettersRequest { selection: selection("", &[]), ..Default::default() };
+        let refused = client.list_dead_letters(request).await.err();
+        let refused =
+            refused.map(|status| (status.code(), status.message().contains("`dead_letter.read_sas`")));
+        assert_eq!(refused, Some((Code::FailedPrecondition, true)));
+        Ok(())
+    })
+}
+
+fn selection(code: &str, event_ids: &[&str]) -> Option<DeadLetterSelection> {
+    Some(DeadLetterSelection {
+        endpoint_name: ENDPOINT.to_owned(),
+        event_ids: event_ids.iter().map(|&id| id.to_owned()).collect(),
+        code: code.to_owned(),
+        ..DeadLetterSelection::default()
     })
 }

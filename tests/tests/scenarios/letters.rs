@@ -44,10 +44,7 @@ pub(crate) struct Letters<'s> {
 }
 
 /// Runs a scenario with a source, a topic and an emulator of its own.
-pub(crate) fn letters(
-    name: &str,
-    scenario: impl AsyncFnOnce(&mut Letters<'_>) -> Result<()>,
-) -> Result<()> {
+pub(crate) fn letters(name: &str, scenario: impl AsyncFnOnce(&mut Letters<'_>) -> Result<()>) -> Result<()> {
     source(name, json!({}), async |source| scenario(&mut Letters::start(source).await?).await)
 }
 
@@ -154,11 +151,16 @@ impl<'s> Letters<'s> {
         self.source.until_confirmed().await
     }
 
-    /// How the endpoint is.
-    pub(crate) async fn state(&self) -> Result<EndpointState> {
+    /// The endpoint.
+    pub(crate) async fn endpoint(&self) -> Result<Endpoint> {
         let request = GetEndpointRequest { name: ENDPOINT.to_owned() };
         let endpoint = self.client().await?.get_endpoint(request).await?.into_inner().endpoint;
-        endpoint.and_then(|endpoint| endpoint.state).context("no state")
+        endpoint.context("no endpoint")
+    }
+
+    /// How the endpoint is.
+    pub(crate) async fn state(&self) -> Result<EndpointState> {
+        self.endpoint().await?.state.context("no state")
     }
 
     /// The letters that are there: name and content.

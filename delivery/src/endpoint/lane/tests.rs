@@ -16,7 +16,8 @@ pub(super) const POLICY: LanePolicy = LanePolicy {
     time_to_live: Duration::MAX,
     on_exhausted: Exhausted::Blocks,
 };
-pub(super) const GIVES_UP: LanePolicy = LanePolicy { attempts_max: 3, on_exhausted: Exhausted::Ends, ..POLICY };
+pub(super) const GIVES_UP: LanePolicy =
+    LanePolicy { attempts_max: 3, on_exhausted: Exhausted::Ends, ..POLICY };
 pub(super) const ONE_PER_KEY: InFlight = InFlight { events_max: 100, events_per_key_max: 1 };
 pub(super) const MANY_PER_KEY: InFlight = InFlight { events_max: 100, events_per_key_max: 100 };
 
