@@ -127,7 +127,7 @@ impl Intake<'_> {
     }
 
     /// The number of deliveries, or why there can be none.
-    fn dispatch_item(&mut self, item_ref: ItemRef, item: &Item) -> Result<u32, Refused> {
+    fn dispatch_item(&mut self, item_ref: ItemRef, item: &Item) -> Result<u32, Box<Refused>> {
         match item {
             Item::Event(event) => {
                 self.round.event(item_ref, event).map_err(|error| self.not_rendered(event, &error))
@@ -143,25 +143,25 @@ impl Intake<'_> {
         }
     }
 
-    fn not_rendered(&self, event: &EventData, error: &RenderError) -> Refused {
+    fn not_rendered(&self, event: &EventData, error: &RenderError) -> Box<Refused> {
         let reason = Causes(error).to_string();
         let EventData { position, graph, label, entity_id, .. } = event;
-        Refused {
+        Box::new(Refused {
             what: format!("{graph}.{label} `{entity_id}` at {position}: {reason}"),
             code: NOT_RENDERED,
             event: self.round.poison(&Poison::unrendered(event, &reason)),
             reason,
-        }
+        })
     }
 
-    fn unreadable(&self, poison: &PoisonEvent) -> Refused {
+    fn unreadable(&self, poison: &PoisonEvent) -> Box<Refused> {
         let PoisonEvent { position, graph, label, ordering_key, reason, .. } = poison;
-        Refused {
+        Box::new(Refused {
             what: format!("{graph}.{label} `{ordering_key}` at {position}: {reason}"),
             code: UNREADABLE,
             event: self.round.poison(&Poison::unread(poison)),
             reason: reason.clone(),
-        }
+        })
     }
 
     fn finish(self) -> Result<Vec<PoisonItem>, StreamError> {
