@@ -6,7 +6,10 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use twinroute_tests::{servers::postgres, wait};
 
-use crate::scene::{Scene, scene};
+use crate::{
+    factory,
+    scene::{Scene, scene},
+};
 
 /// Changes that are committed while a container is paused: some seconds.
 const CHANGES: usize = 100;
@@ -92,7 +95,7 @@ async fn the_factory_goes_on(scene: &Scene) -> Result<()> {
 
 /// Waits until a client has had no answer from the database.
 async fn nobody_answers(scene: &Scene) -> Result<()> {
-    let database = scene.database()?;
+    let database = factory::database(&scene.project)?;
     wait::until(PAUSE_DEADLINE, "the database to be silent", async || {
         let answer = tokio::time::timeout(SILENCE, postgres::connect(&database)).await;
         ensure!(answer.is_err(), "it answers");

@@ -8,7 +8,8 @@ use serde_json::Value;
 use crate::{
     command::docker,
     container::{Container, HostConfig},
-    scene::{Scene, scene},
+    factory,
+    scene::scene,
 };
 
 /// The services that users deploy.
@@ -30,7 +31,7 @@ fn services_run_with_nothing_that_they_do_not_need() -> Result<()> {
             // Then each is bounded
             is_bounded(container).with_context(|| container.name().to_owned())?;
             // And its secrets are in files, not in its environment
-            let password = Scene::password()?;
+            let password = factory::password()?;
             let told = container.config.env.iter().find(|variable| variable.contains(&password));
             assert_eq!(told, None, "{}", container.name());
         }

@@ -3,18 +3,14 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::{
-    command::logs,
-    hardening::SERVICES,
-    scene::{Scene, scene},
-};
+use crate::{command::logs, factory, hardening::SERVICES, scene::scene};
 
 #[test]
 fn logs_are_lines_of_json_and_show_no_secret() -> Result<()> {
     scene(async |scene| {
         // Given services that have worked
         scene.settles().await?;
-        let password = Scene::password()?;
+        let password = factory::password()?;
         for container in scene.project.containers().await? {
             // When the log of each container is read
             let name = container.name();

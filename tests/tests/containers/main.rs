@@ -9,6 +9,7 @@ mod images;
 mod project;
 mod teardown;
 
+mod factory;
 mod scene;
 mod sinks;
 

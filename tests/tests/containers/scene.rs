@@ -1,26 +1,23 @@
 //! The project that all tests share, one at a time: up as the compose file has it, with consumers at its sinks.
 
-use std::{sync::OnceLock, time::Duration};
+use std::sync::OnceLock;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow};
 use tokio::{
     runtime::Runtime,
     sync::{Mutex, OnceCell},
 };
-use twinroute_tests::{checkout, servers::postgres, stack::Steps, twins::ledger, wait};
+use twinroute_tests::stack::Steps;
 
 use crate::{
     command::docker,
-    images,
+    factory, images,
     project::Project,
-    sinks::{Mark, Sinks},
+    sinks::{self, Mark, Sinks},
 };
 
-/// The file with the password of the project's database.
-const PASSWORD_FILE: &str = "deploy/compose/postgres-password.txt";
-
-/// How long the generator may take for some hundred changes: it makes some thirty in a second.
-const CHANGES_DEADLINE: Duration = Duration::from_secs(60);
+/// Changes whose events make the Kafka topic.
+const FIRST_CHANGES: usize = 20;
 
 pub(crate) struct Scene {
     pub(crate) project: Project,
@@ -31,16 +28,16 @@ pub(crate) struct Scene {
 /// Runs a test on the shared project, alone, and finds all of it well.
 pub(crate) fn scene(test: impl AsyncFnOnce(&Scene) -> Result<()>) -> Result<()> {
     static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
-    static SCENE: OnceCell<Mutex<Option<Scene>>> = OnceCell::const_new();
+    // What does not come up once is not tried again by each test.
+    static SCENE: OnceCell<Result<Mutex<Scene>, String>> = OnceCell::const_new();
     let runtime = RUNTIME.get_or_init(|| Runtime::new().ok()).as_ref().context("there is no runtime")?;
     runtime.block_on(async {
-        let mut shared = SCENE.get_or_init(async || Mutex::new(None)).await.lock().await;
-        if shared.is_none() {
-            *shared = Some(Scene::start().await.context("the compose file does not come up")?);
-        }
-        let scene = shared.as_ref().context("there is no project")?;
+        let starting = async || Scene::start().await.map(Mutex::new).map_err(|error| format!("{error:#}"));
+        let shared = SCENE.get_or_init(starting).await.as_ref();
+        let scene =
+            shared.map_err(|error| anyhow!("the compose file does not come up: {error}"))?.lock().await;
         scene.heal().await.context("the test before left it broken")?;
-        test(scene).await
+        test(&scene).await
     })
 }
 
@@ -53,12 +50,13 @@ impl Scene {
         steps.done("the images are built");
         project.compose(&["--profile", "servers", "up", "--detach", "--wait"]).await?;
         steps.done("the servers are well");
-        let sinks = Sinks::consume(&project).await?;
+        let mqtt = sinks::subscribe(&project).await?;
         project.compose(&["--profile", "services", "up", "--detach", "--wait"]).await?;
         steps.done("the services are well");
         project.compose(&["up", "--detach", "--wait"]).await?;
-        steps.done("the generator runs");
-        Ok(Self { project, steps, sinks })
+        factory::goes_on(&project, FIRST_CHANGES).await?;
+        steps.done("the factory works");
+        Ok(Self { sinks: Sinks::consume(&project, mqtt)?, project, steps })
     }
 
     /// Lets go on what a test that failed has left paused.
@@ -83,29 +81,9 @@ impl Scene {
         self.steps.done(what);
     }
 
-    /// The password of the database.
-    pub(crate) fn password() -> Result<String> {
-        let file = checkout::root().join(PASSWORD_FILE);
-        let password = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        Ok(password.trim_end().to_owned())
-    }
-
-    /// The database, as this machine reaches it.
-    pub(crate) fn database(&self) -> Result<String> {
-        let (port, password) = (self.project.port("POSTGRES_PORT")?, Self::password()?);
-        Ok(format!("host=127.0.0.1 port={port} user=postgres dbname=postgres password='{password}'"))
-    }
-
     /// Waits until the generator has committed so many changes more.
     pub(crate) async fn goes_on(&self, changes: usize) -> Result<()> {
-        let client = postgres::connect(&self.database()?).await?;
-        let before = ledger::count(&client).await?;
-        wait::until(CHANGES_DEADLINE, "changes to be committed", async || {
-            let since = ledger::count(&client).await?.saturating_sub(before);
-            ensure!(since >= changes, "{since} of {changes}");
-            Ok(())
-        })
-        .await
+        factory::goes_on(&self.project, changes).await
     }
 
     /// How much has arrived at the sinks.
@@ -120,7 +98,7 @@ impl Scene {
 
     /// Waits until every sink has all that was committed, in order; the generator must be paused.
     pub(crate) async fn has_arrived(&self) -> Result<()> {
-        let changes = self.sinks.have_all(&self.database()?).await?;
+        let changes = self.sinks.have_all(&factory::database(&self.project)?).await?;
         self.done(&format!("all of {changes} changes are at each sink, in order"));
         Ok(())
     }

@@ -27,14 +27,20 @@ pub(crate) struct Sinks {
 /// How much had arrived at a moment.
 pub(crate) struct Mark([usize; 3]);
 
+/// Subscribes at the MQTT broker of a project, which keeps nothing for those who come later.
+pub(crate) async fn subscribe(project: &Project) -> Result<Consumer> {
+    mqtt::consume("127.0.0.1", project.port("MQTT_PORT")?, MQTT_TOPIC).await
+}
+
 impl Sinks {
-    /// Reads the sinks of a project whose servers run, and whose topics and tables need not be there yet.
-    pub(crate) async fn consume(project: &Project) -> Result<Self> {
+    /// Reads the other sinks too, from their beginnings. At Kafka that makes the topic: so it is done when the workers have
+    /// made it, as they must.
+    pub(crate) fn consume(project: &Project, mqtt: Consumer) -> Result<Self> {
         let brokers = format!("127.0.0.1:{}", project.port("KAFKA_PORT")?);
         let stand_in = format!("http://127.0.0.1:{}", project.port("KUSTO_PORT")?);
         let consumers = [
             (Sink::Kafka, kafka::consume(&brokers, KAFKA_TOPIC)?),
-            (Sink::Mqtt, mqtt::consume("127.0.0.1", project.port("MQTT_PORT")?, MQTT_TOPIC).await?),
+            (Sink::Mqtt, mqtt),
             (Sink::Kusto, kusto::consume(&stand_in, KUSTO_DATABASE, &kusto::TABLES)?),
         ];
         Ok(Self { consumers })
