@@ -28,7 +28,8 @@ up: build ## start servers and services and leave them running; WORKERS=n; see .
 down: ## stop what `make up` has started
 	@test ! -x target/release/stack || target/release/stack down
 
-test: install ## all tests, on real servers
+test: install ## all tests, on real servers and in containers
+	@tests/install/install.sh containers
 	@$(CARGO) build --workspace --all-targets
 	@$(CARGO) test --workspace --no-fail-fast
 

@@ -23,21 +23,5 @@ has mvn || need maven
 has npm || need npm
 { has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; } || need python3-venv
 
-[ -n "$missing" ] || exit 0
-log=$cache/debian.log
-
-# A package's service would take the standard port and outlive us: we start servers ourselves.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-    trap 'as_root rm -f "$policy"' EXIT
-    as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
-fi
-
-install_packages() {
-    as_root apt-get update
-    # shellcheck disable=SC2086  # a list of names, to be split
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
-}
-timed "Debian packages:$missing" "$log" install_packages ||
-    fail "Debian packages:$missing" "$(reason "$log")"
-rm -f "$log"
+# shellcheck disable=SC2086  # a list of names, to be split
+[ -z "$missing" ] || debian_packages $missing

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests and the demo need and this machine lacks, from package registries only.
-# Usage: install.sh [debian|postgres|postgres-versions|kafka|azurite|buf|kusto-client|consumer-python]…   (all of them by default)
+# Usage: install.sh [debian|postgres|postgres-versions|kafka|azurite|buf|kusto-client|consumer-python|containers]…
+# All of them by default, but for containers, which only their tests need.
 . "$(dirname -- "$0")/lib.sh"
 
 # One run at a time: two checkouts share the cache.

@@ -73,3 +73,22 @@ debian_tree() {
     as_root unshare --mount -- debootstrap --variant=minbase --include="$2" "$1" "$3" $mirror
     as_root rm -rf "$3/var/cache/apt" "$3/var/lib/apt/lists"
 }
+
+# debian_packages NAME…: installs them on this machine.
+debian_packages() {
+    # A package's service would take the standard port and outlive us: we start servers ourselves.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'as_root rm -f "$policy"' EXIT
+        as_root sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy"
+    fi
+    log=$cache/debian.log
+    timed "Debian packages: $*" "$log" install_packages "$@" ||
+        fail "Debian packages: $*" "$(reason "$log")"
+    rm -f "$log"
+}
+
+install_packages() {
+    as_root apt-get update
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"
+}

@@ -8,6 +8,7 @@ mod answer;
 mod connection_string;
 mod generation;
 mod login;
+mod readiness;
 mod record;
 mod reports;
 mod run;

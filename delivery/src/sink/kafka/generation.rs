@@ -11,6 +11,7 @@ use rdkafka::{ClientConfig, config::FromClientConfigAndContext as _};
 use tracing::warn;
 
 use super::answer::{Sent, answer};
+use super::readiness;
 use super::record::record;
 use super::reports::Reports;
 use crate::sink::port::Port;
@@ -31,7 +32,7 @@ const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "tokens need 64-bi
 /// One producer.
 pub(super) struct Generation {
     topic: String,
-    producer: Option<ThreadedProducer<Reports>>,
+    producer: Option<Arc<ThreadedProducer<Reports>>>,
     reports: Arc<Reports>,
     /// Taken from the queue, not yet written.
     waiting: VecDeque<Submission>,
@@ -60,12 +61,28 @@ impl Generation {
             SinkError::about_connection("CLIENT_NOT_CREATED", format!("librdkafka refuses: {error}"))
         })?;
         let reports = Arc::clone(producer.client().context());
-        Ok(Self { topic, producer: Some(producer), reports, waiting: VecDeque::new() })
+        Ok(Self { topic, producer: Some(Arc::new(producer)), reports, waiting: VecDeque::new() })
     }
 
     /// What librdkafka told.
     pub(super) fn reports(&self) -> &Reports {
         &self.reports
+    }
+
+    /// Waits until the topic can be written to, up to `wait`, unless the sink stops or the producer cannot go on.
+    pub(super) async fn until_led(&self, port: &Port, wait: Duration) {
+        let Some(producer) = self.producer.clone() else {
+            return;
+        };
+        let (topic, stop) = (self.topic.clone(), port.stop.clone());
+        let asking =
+            tokio::task::spawn_blocking(move || readiness::until_led(&producer, &topic, wait, &stop));
+        tokio::select! {
+            biased;
+            () = port.stop.cancelled() => {}
+            () = self.reports.broken.cancelled() => {}
+            _ = asking => {}
+        }
     }
 
     /// Writes what is handed over, until the sink stops or something fails.

@@ -9,7 +9,7 @@ use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::ProducerContext;
 use rdkafka::types::RDKafkaErrorCode;
 use secrecy::ExposeSecret as _;
@@ -145,6 +145,13 @@ impl ProducerContext for Reports {
 
     fn delivery(&self, result: &DeliveryResult<'_>, token: usize) {
         let verdict = match result {
+            // No broker has told where the record is: librdkafka takes it from a later batch that got in. But a broker takes
+            // any batch as a producer's first one in a partition, also when it has just refused the one before, as it may
+            // do while a topic is new.
+            Ok(record) if record.offset() < 0 => {
+                let bytes = record.payload_len() + record.key_len();
+                self.failed(RDKafkaErrorCode::OutOfOrderSequenceNumber, bytes)
+            }
             Ok(_) => {
                 if !self.delivered.swap(true, Ordering::AcqRel) {
                     self.works();

@@ -108,12 +108,14 @@ pub(super) async fn run(mut port: Port, mut target: Target) {
         };
         match started {
             Ok((mut generation, _refresh)) => {
+                generation.until_led(&port, Duration::from_millis(target.limits().topic_wait_ms)).await;
                 let end = generation.write(&mut port).await;
                 generation.settle(Duration::from_millis(target.limits().request_timeout_ms)).await;
+                generation.refuse_waiting(&port).await;
                 if end == End::Stopped {
+                    port.refuse_until_known().await;
                     return;
                 }
-                generation.refuse_waiting(&port).await;
                 target.learn(generation.reports());
                 let reports = generation.reports();
                 // Smaller batches are worth an attempt at once.
