@@ -7,9 +7,11 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 mod event_type;
+mod structured;
 
 pub use event_type::EventType;
 pub(crate) use event_type::TypeSet;
+pub use structured::StructuredError;
 
 /// `specversion` of every event.
 pub const SPEC_VERSION: &str = "1.0";

@@ -1,5 +1,6 @@
 //! The settings of a delivery worker.
 
+mod backlog;
 mod dead_letters;
 mod endpoint;
 mod routes;
@@ -14,6 +15,7 @@ use twinroute_common::config::{
 use twinroute_common::grpc::ClientSettings;
 use twinroute_common::secret::SecretPolicy;
 
+pub use backlog::BacklogSettings;
 pub use dead_letters::DeadLettersSettings;
 pub use endpoint::EndpointSettings;
 pub use routes::RoutesSettings;
@@ -50,6 +52,8 @@ pub struct DeliverySettings {
     pub endpoint: EndpointSettings,
     /// Items that no endpoint can take.
     pub dead_letters: DeadLettersSettings,
+    /// Where events are parked that a destination does not take.
+    pub backlog: BacklogSettings,
     /// Every sink.
     pub sink: SinkLimits,
 }
@@ -69,6 +73,7 @@ impl Default for DeliverySettings {
             routes: RoutesSettings::default(),
             endpoint: EndpointSettings::default(),
             dead_letters: DeadLettersSettings::default(),
+            backlog: BacklogSettings::default(),
             sink: SinkLimits::default(),
         }
     }
@@ -88,6 +93,12 @@ impl Settings for DeliverySettings {
         problems.extend(self.routes.problems());
         problems.extend(self.endpoint.problems());
         problems.extend(self.dead_letters.problems());
+        problems.extend(self.backlog.problems());
+        if self.backlog.is_used() && !self.stream.group_token.is_empty() {
+            let message =
+                "the backlog store's id takes its place: remove the key, or set backlog.url to \"\"";
+            problems.push(Problem::new("stream.group_token", message));
+        }
         problems.extend(self.sink.problems());
         problems
     }

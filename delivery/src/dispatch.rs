@@ -9,7 +9,7 @@ use twinroute_common::event::{Discontinuity, EventData};
 use twinroute_common::matching::{Deliveries, EndpointName};
 use twinroute_common::render::{Poison, RenderError, Renderer};
 
-use crate::endpoint::lane::Delivery;
+use crate::delivery::{Delivery, Origin};
 use crate::endpoint::{EndpointHandle, QueueRefused};
 use crate::routing::{CurrentRouting, Routing};
 use crate::settlement::ItemRef;
@@ -90,7 +90,7 @@ impl Round<'_> {
                 debug_assert!(false, "a table leads to endpoints of its own routing only: {name}");
                 continue;
             };
-            message.extend(events.into_iter().map(|event| Delivery { item, event }));
+            message.extend(events.into_iter().map(|event| Delivery { origin: Origin::Stream(item), event }));
         }
         count
     }

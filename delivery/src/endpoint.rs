@@ -1,8 +1,10 @@
 //! An endpoint: a task with a queue of its own, so that a slow or dead destination delays nobody else.
 
+mod diversion;
 mod health;
 pub mod lane;
 mod letters;
+mod parking;
 mod report;
 mod task;
 
@@ -15,10 +17,12 @@ use twinroute_common::matching::EndpointName;
 use twinroute_common::route::Endpoint;
 
 pub use health::State;
+pub use parking::ParkingContext;
 pub use report::EndpointReport;
 
-use self::lane::Delivery;
 use crate::config::EndpointSettings;
+use crate::delivery::Delivery;
+use crate::holdings::Holdings;
 use crate::letter_box::ResolveSecret;
 use crate::metrics::{EndpointMetrics, LetterMetrics};
 use crate::settlement::{ItemRef, LeaseId};
@@ -43,6 +47,12 @@ pub struct EndpointContext {
     pub settings: EndpointSettings,
     /// Items that may be in the worker. Each message with deliveries holds at least one, so no queue can be fuller.
     pub credit_events_max: u64,
+    /// The partitions that are held.
+    pub holdings: Holdings,
+    /// Where events are parked; `None` for nowhere.
+    pub parking: Option<ParkingContext>,
+    /// Size of a full blob for Kusto in bytes.
+    pub kusto_blob_bytes_max: u64,
     /// Counters and gauges.
     pub metrics: EndpointMetrics,
     /// Counters of dead letters.

@@ -9,8 +9,11 @@ pub mod routes;
 pub mod routing;
 
 pub mod stream;
+pub mod holdings;
 pub mod dispatch;
+pub mod delivery;
 pub mod endpoint;
+pub mod backlog;
 pub mod sink;
 pub mod letter_box;
 pub mod settlement;

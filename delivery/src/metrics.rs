@@ -47,6 +47,9 @@ pub struct EndpointMetrics {
     undelivered: Family<EndpointLabels, Gauge>,
     oldest_age_seconds: Family<EndpointLabels, Seconds>,
     blocked_partitions: Family<EndpointLabels, Gauge>,
+    parked_events: Family<EndpointLabels, Gauge>,
+    parked_bytes: Family<EndpointLabels, Gauge>,
+    damaged_segments: Family<EndpointLabels, Gauge>,
     state: Family<StateLabels, Gauge>,
 }
 
@@ -64,6 +67,9 @@ pub struct EndpointCounters {
     undelivered: Gauge,
     oldest_age_seconds: Seconds,
     blocked_partitions: Gauge,
+    parked_events: Gauge,
+    parked_bytes: Gauge,
+    damaged_segments: Gauge,
     states: [(State, Gauge); State::ALL.len()],
 }
 
@@ -143,6 +149,12 @@ impl EndpointMetrics {
         registry.register(name("oldest_undelivered_age_seconds"), oldest, metrics.oldest_age_seconds.clone());
         let blocked = "Partitions with an event that the destination refused for good";
         registry.register(name("blocked_partitions"), blocked, metrics.blocked_partitions.clone());
+        let parked = "Events parked and not read back yet";
+        registry.register(name("parked_events"), parked, metrics.parked_events.clone());
+        let bytes = "Size of the parked segments in bytes";
+        registry.register(name("parked_bytes"), bytes, metrics.parked_bytes.clone());
+        let damaged = "Parked segments that cannot be read, each of which stops its partition";
+        registry.register(name("damaged_segments"), damaged, metrics.damaged_segments.clone());
         let state = "1 for the state that the endpoint is in";
         registry.register(name("endpoint_state"), state, metrics.state.clone());
         metrics
@@ -160,6 +172,9 @@ impl EndpointMetrics {
             undelivered: self.undelivered.get_or_create_owned(&labels),
             oldest_age_seconds: self.oldest_age_seconds.get_or_create_owned(&labels),
             blocked_partitions: self.blocked_partitions.get_or_create_owned(&labels),
+            parked_events: self.parked_events.get_or_create_owned(&labels),
+            parked_bytes: self.parked_bytes.get_or_create_owned(&labels),
+            damaged_segments: self.damaged_segments.get_or_create_owned(&labels),
             states: State::ALL
                 .map(|state| (state, self.state.get_or_create_owned(&state_labels(endpoint, state)))),
         }
@@ -171,6 +186,9 @@ impl EndpointMetrics {
         self.undelivered.remove(&labels);
         self.oldest_age_seconds.remove(&labels);
         self.blocked_partitions.remove(&labels);
+        self.parked_events.remove(&labels);
+        self.parked_bytes.remove(&labels);
+        self.damaged_segments.remove(&labels);
         for state in State::ALL {
             self.state.remove(&state_labels(endpoint, state));
         }
@@ -182,6 +200,9 @@ impl EndpointCounters {
     pub fn show(&self, report: &EndpointReport, blocked_partitions: usize, now: Instant) {
         self.undelivered.set(i64::try_from(report.undelivered).unwrap_or(i64::MAX));
         self.blocked_partitions.set(i64::try_from(blocked_partitions).unwrap_or(i64::MAX));
+        self.parked_events.set(i64::try_from(report.parked_events).unwrap_or(i64::MAX));
+        self.parked_bytes.set(i64::try_from(report.parked_bytes).unwrap_or(i64::MAX));
+        self.damaged_segments.set(i64::try_from(report.damaged_segments).unwrap_or(i64::MAX));
         let age = report.oldest.map_or(0.0, |oldest| now.saturating_duration_since(oldest).as_secs_f64());
         self.oldest_age_seconds.set(age);
         for (state, gauge) in &self.states {

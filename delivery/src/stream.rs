@@ -29,6 +29,7 @@ use self::last_seen::LastSeen;
 use self::recall::recall_all;
 use self::session::Session;
 use crate::config::StreamSettings;
+use crate::holdings::Holdings;
 use crate::letter_box::LetterBox;
 use crate::metrics::StreamMetrics;
 use crate::routing::CurrentRouting;
@@ -48,6 +49,8 @@ pub struct StreamContext {
     pub routing: Arc<CurrentRouting>,
     /// Says whether sinks may be written to.
     pub fence: Arc<Fence>,
+    /// The partitions that are held, for the endpoints.
+    pub holdings: Holdings,
     /// What the endpoints have settled.
     pub settled: mpsc::Receiver<Vec<ItemRef>>,
     /// Readiness: the stream is open.
@@ -125,6 +128,7 @@ async fn follow(
     context.condition.ok();
     let end = Session::new(context, last_seen, settlement, connected).run().await;
     context.fence.close();
+    context.holdings.end(|_| true);
     recall_all(&context.routing, &mut context.settled).await;
     settlement.reset();
     end

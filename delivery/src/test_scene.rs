@@ -14,6 +14,7 @@ use twinroute_common::secret::SecretPolicy;
 
 use crate::config::EndpointSettings;
 use crate::endpoint::EndpointContext;
+use crate::holdings::Holdings;
 use crate::letter_box::resolve_by;
 use crate::metrics::{EndpointMetrics, LetterMetrics};
 use crate::settlement::ItemRef;
@@ -31,7 +32,7 @@ pub(crate) struct FarEnd {
     pub(crate) topic: String,
     pub(crate) submissions: mpsc::Receiver<Submission>,
     pub(crate) outcomes: mpsc::Sender<Outcome>,
-    _reachability: watch::Sender<Reachability>,
+    reachability: watch::Sender<Reachability>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -44,6 +45,16 @@ impl FarEnd {
 
     pub(crate) async fn answer(&self, token: u64, verdict: Verdict) {
         let _closed = self.outcomes.send(Outcome { token, verdict }).await;
+    }
+
+    /// The destination is lost.
+    pub(crate) fn lose(&self) {
+        self.reachability.send_replace(Reachability::Unreachable("connection refused".to_owned()));
+    }
+
+    /// The destination can be reached.
+    pub(crate) fn connect(&self) {
+        self.reachability.send_replace(Reachability::Connected);
     }
 
     /// Takes the next event, whose `sequence` is given back.
@@ -85,6 +96,9 @@ impl Scene {
             resolve_secret: resolve_by(SecretPolicy::default()),
             settings: EndpointSettings::default(),
             credit_events_max: 100,
+            holdings: Holdings::default(),
+            parking: None,
+            kusto_blob_bytes_max: 1024,
             metrics: EndpointMetrics::new(&mut Registry::default()),
             letters: LetterMetrics::default(),
             tasks: TaskTracker::new(),
@@ -128,7 +142,7 @@ fn sink(endpoint: &Endpoint) -> (Sink, FarEnd) {
     };
     let Destination::Mqtt(MqttOptions { topic, .. }) = &endpoint.destination else { unreachable!() };
     let topic = topic.clone();
-    (sink, FarEnd { topic, submissions: submissions_receiver, outcomes, _reachability: reachability, stop })
+    (sink, FarEnd { topic, submissions: submissions_receiver, outcomes, reachability, stop })
 }
 
 /// An endpoint with a topic.

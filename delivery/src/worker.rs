@@ -11,8 +11,10 @@ use twinroute_common::health::Liveness;
 use twinroute_common::route::{Destination, Endpoint};
 use twinroute_common::service::Context;
 
+use crate::backlog::store::{Store, StoreError};
 use crate::config::DeliverySettings;
-use crate::endpoint::{EndpointContext, StartSink};
+use crate::endpoint::{EndpointContext, ParkingContext, StartSink};
+use crate::holdings::Holdings;
 use crate::letter_box::{LetterBox, ResolveSecret, resolve_by};
 use crate::metrics::{EndpointMetrics, LetterMetrics, StreamMetrics};
 use crate::routes::cache::{Cache, CacheKeyError};
@@ -38,6 +40,9 @@ pub enum WorkerError {
     /// The key of the kept route table can't be used.
     #[error("the kept route table")]
     CacheKey(#[from] CacheKeyError),
+    /// Events cannot be parked.
+    #[error("backlog.url; an empty one parks nothing")]
+    Backlog(#[from] StoreError),
     /// The key's reference leads nowhere.
     #[error("routes.cache_key")]
     CacheSecret(#[from] twinroute_common::secret::SecretError),
@@ -59,7 +64,13 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     let stream_condition = context.health.condition("capture stream");
     let routes_condition = context.health.condition("route table");
     let cache = cache(&settings)?;
+    let mut stream_settings = settings.stream.clone();
+    let parking = parking(&settings).await?;
+    if let Some(ParkingContext { store, .. }) = &parking {
+        store.id().clone_into(&mut stream_settings.group_token);
+    }
     let routing = CurrentRouting::none();
+    let holdings = Holdings::default();
     let fence = Arc::new(Fence::closed());
     let (settled, settled_notices) = mpsc::channel(NOTICES_MAX);
     let (poison, poison_reports) = watch::channel(None);
@@ -73,6 +84,9 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
         resolve_secret,
         settings: settings.endpoint.clone(),
         credit_events_max: settings.stream.credit_events_max,
+        holdings: holdings.clone(),
+        parking,
+        kusto_blob_bytes_max: settings.sink.kusto.blob_bytes_max as u64,
         metrics: endpoint_metrics,
         letters: letter_metrics,
         tasks: tasks.clone(),
@@ -91,11 +105,12 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     let (part, whole) = SETTLING;
     let following_capture = stream::run(StreamContext {
         capture: settings.capture.clone(),
-        settings: settings.stream.clone(),
+        settings: stream_settings,
         worker_id,
         source: settings.worker.source.clone(),
         routing: Arc::clone(&routing),
         fence,
+        holdings,
         settled: settled_notices,
         condition: stream_condition,
         poison,
@@ -117,6 +132,17 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     let _part = context.drain.part("sinks");
     tasks.wait().await;
     end.map_err(Into::into)
+}
+
+/// Where events are parked; `None` for nowhere.
+async fn parking(settings: &DeliverySettings) -> Result<Option<ParkingContext>, WorkerError> {
+    let backlog = &settings.backlog;
+    if !backlog.is_used() {
+        return Ok(None);
+    }
+    let store = Store::open(&backlog.url, &settings.stream.subscription, backlog.operation_timeout()).await?;
+    info!(url = backlog.url, id = store.id(), "parked backlog");
+    Ok(Some(ParkingContext { store, settings: backlog.clone() }))
 }
 
 fn cache(settings: &DeliverySettings) -> Result<Option<Arc<Cache>>, WorkerError> {

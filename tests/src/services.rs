@@ -61,7 +61,11 @@ impl Service {
         let http_port = ports::free()?;
         merge(&mut settings, "http", "listen", format!("127.0.0.1:{http_port}"));
         let grpc_port = match program {
-            Program::Delivery => None,
+            Program::Delivery => {
+                // Shared by all workers of the same directory.
+                merge(&mut settings, "backlog", "url", format!("file://{}/backlog", dir.display()));
+                None
+            }
             Program::Capture | Program::RoutesApi => {
                 let port = ports::free()?;
                 merge(&mut settings, "grpc", "listen", format!("127.0.0.1:{port}"));
@@ -96,6 +100,12 @@ impl Service {
     #[must_use]
     pub fn log(&self) -> &Path {
         &self.log
+    }
+
+    /// The directory of its configuration and log.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.config.parent().unwrap_or(Path::new("."))
     }
 
     /// Waits until `/readyz` says so.

@@ -14,29 +14,19 @@ mod keys;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hashbrown::{HashMap, HashSet};
 use twinroute_common::backoff::Backoff;
-use twinroute_common::cloud_event::CloudEvent;
 use twinroute_common::route::BackoffRange;
 
 pub use self::attempts::Attempts;
 pub use self::ending::Ended;
 use self::gate::Gate;
 use self::keys::{EntryState, KeyId, Keys, Phase, Refused};
-use crate::settlement::{ItemRef, LeaseId};
+use crate::delivery::{Delivery, Origin};
+use crate::settlement::LeaseId;
 use crate::sink::{InFlight, Outcome, SinkError, Submission, Verdict};
-
-/// One CloudEvent to deliver, and the item that is settled by it.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    /// The item.
-    pub item: ItemRef,
-    /// The event.
-    pub event: Arc<CloudEvent>,
-}
 
 /// How the lane waits between attempts, and how many there are.
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +157,7 @@ impl Lane {
     }
 
     /// Takes a sink's answer. What is settled by it is added to `settled`; answers to nothing that is open are ignored.
-    pub fn answer(&mut self, outcome: Outcome, now: Instant, settled: &mut Vec<ItemRef>) -> Option<Refusal> {
+    pub fn answer(&mut self, outcome: Outcome, now: Instant, settled: &mut Vec<Origin>) -> Option<Refusal> {
         let Outcome { token, verdict } = outcome;
         let (state, error) = match verdict {
             Verdict::Delivered => (EntryState::Delivered, None),
@@ -205,7 +195,7 @@ impl Lane {
 
     /// The sink is closed and a new one takes its place: what was handed over and not answered goes to the new one, in
     /// order. What could not be settled only because of an open one before it is sent again too.
-    pub fn restart(&mut self, in_flight: InFlight, now: Instant, settled: &mut Vec<ItemRef>) {
+    pub fn restart(&mut self, in_flight: InFlight, now: Instant, settled: &mut Vec<Origin>) {
         self.in_flight = in_flight;
         self.open = 0;
         for key in self.keys.recall() {
@@ -224,8 +214,38 @@ impl Lane {
         self.list_all();
     }
 
+    /// Takes out what came from the stream and is not with the sink, with all that stands behind it: by key in order, and
+    /// as a whole in the order of the stream.
+    pub fn withdraw(&mut self) -> Vec<Delivery> {
+        let (mut withdrawn, emptied) = self.keys.withdraw();
+        for key in emptied {
+            self.setbacks.remove(&key);
+        }
+        self.list_all();
+        withdrawn.sort_by(|one, other| one.event.sequence.cmp(&other.event.sequence));
+        withdrawn
+    }
+
+    /// Deliveries from the stream that are not settled.
+    #[must_use]
+    pub fn of_stream(&self) -> usize {
+        self.keys.of_stream()
+    }
+
+    /// Something that came from the stream is with the sink.
+    #[must_use]
+    pub fn has_stream_open(&self) -> bool {
+        self.open > 0 && self.keys.has_stream_open()
+    }
+
+    /// When the oldest delivery from the stream came that is not settled.
+    #[must_use]
+    pub fn oldest_of_stream(&self) -> Option<Instant> {
+        self.keys.oldest_of_stream()
+    }
+
     /// Takes out everything.
-    pub fn drain(&mut self) -> Vec<ItemRef> {
+    pub fn drain(&mut self) -> Vec<Origin> {
         self.ready.clear();
         self.setbacks.clear();
         self.wakes.clear();
@@ -283,7 +303,7 @@ impl Lane {
     }
 
     /// Goes on with a key after an answer.
-    fn proceed(&mut self, key: KeyId, now: Instant, settled: &mut Vec<ItemRef>) {
+    fn proceed(&mut self, key: KeyId, now: Instant, settled: &mut Vec<Origin>) {
         match self.keys.phase(key) {
             Some(Phase::Failing) if !self.keys.has_open(key) => self.turn_back(key, now, settled),
             None | Some(Phase::Failing | Phase::Resting | Phase::Ending) => return,
@@ -299,7 +319,7 @@ impl Lane {
 
     /// Nothing of the key is with the sink any more: settles what was delivered before the first refused one, and
     /// decides when that one is sent again.
-    fn turn_back(&mut self, key: KeyId, now: Instant, settled: &mut Vec<ItemRef>) {
+    fn turn_back(&mut self, key: KeyId, now: Instant, settled: &mut Vec<Origin>) {
         if self.keys.settle_front(key, settled) {
             self.setbacks.remove(&key);
         }

@@ -50,7 +50,7 @@ impl Letters {
             attempts: attempts.count,
             time: Timestamp::now(),
         };
-        let lease = delivery.item.lease;
+        let lease = delivery.origin.lease();
         let writing = async move { letter_box.put(&delivery.event, &failure).await };
         let task = self.writing.spawn(writing);
         self.by_task.insert(task.id(), Writing { token, lease, task });

@@ -15,8 +15,14 @@ pub struct EndpointReport {
     pub last_error: String,
     /// Why its sink could not be started, while that is so.
     pub refused: Option<String>,
-    /// Events that were matched and are not delivered.
+    /// Events that were matched and are not delivered, parked ones included.
     pub undelivered: u64,
     /// When the oldest of them came to the endpoint.
     pub oldest: Option<Instant>,
+    /// Events that are parked and not read back yet.
+    pub parked_events: u64,
+    /// Size of the parked segments in bytes.
+    pub parked_bytes: u64,
+    /// Parked segments that cannot be read.
+    pub damaged_segments: usize,
 }

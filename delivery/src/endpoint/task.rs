@@ -1,6 +1,9 @@
 //! The task of an endpoint: moves deliveries from its queue through its lane to its sink, and answers back.
 
 mod ending;
+mod park;
+mod state;
+mod wait;
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,18 +14,23 @@ use twinroute_common::backoff::Backoff;
 use twinroute_common::outage::Outage;
 use twinroute_common::route::{Endpoint, OnExhausted};
 
+use self::park::limit;
+use self::wait::{changed, now, receive, until};
+use super::diversion::Diversion;
 use super::health::Health;
 use super::lane::{Exhausted, Lane, LanePolicy, Refusal, RefusalKind};
 use super::letters::Letters;
+use super::parking::Parking;
 use super::report::EndpointReport;
 use super::{EndpointContext, LeaseSet, Work};
+use crate::backlog::shelf::Trouble;
+use crate::delivery::Origin;
+use crate::holdings::Held;
 use crate::letter_box::LetterBox;
 use crate::metrics::EndpointCounters;
 use crate::settlement::ItemRef;
-use crate::sink::{InFlight, Outcome, Reachability, Sink};
+use crate::sink::{InFlight, Outcome, Reachability, Sink, Verdict};
 
-/// Answers taken from the sink at a time.
-const ANSWERS_MAX: usize = 1_024;
 /// Messages taken from the queue at a time.
 const WORKS_MAX: usize = 64;
 /// How often numbers are reported and, while the fence is closed, whether it has opened.
@@ -30,9 +38,6 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const FENCE_INTERVAL: Duration = Duration::from_millis(50);
 /// Without a sink nothing is handed over.
 const NO_SINK: InFlight = InFlight { events_max: 0, events_per_key_max: 0 };
-
-/// What is said of a destination that is connected and does not answer.
-const SILENT: &str = "the destination is connected, but has answered nothing for endpoint.answer_timeout_ms";
 
 pub(super) struct Task {
     endpoint: Endpoint,
@@ -54,7 +59,14 @@ pub(super) struct Task {
     letter_box: Option<LetterBox>,
     letters: Letters,
     letters_outage: Outage,
-    settled: Vec<ItemRef>,
+    settled: Vec<Origin>,
+    /// Items that need nothing more.
+    notices: Vec<ItemRef>,
+    held: watch::Receiver<Held>,
+    parking: Parking,
+    diversion: Diversion,
+    /// Why events cannot be parked or read back.
+    trouble: Option<Trouble>,
 }
 
 impl Task {
@@ -72,7 +84,14 @@ impl Task {
             refused: None,
             undelivered: 0,
             oldest: None,
+            parked_events: 0,
+            parked_bytes: 0,
+            damaged_segments: 0,
         });
+        let mut held = context.holdings.watch();
+        held.mark_changed();
+        let mut parking = Parking::new(&endpoint.name, context.parking.clone());
+        limit(&mut parking, &endpoint, &context);
         let task = Self {
             counters: context.metrics.of(&endpoint.name),
             letter_box: ending::letter_box(&endpoint, &context),
@@ -90,6 +109,11 @@ impl Task {
             start_at: None,
             silent_since: None,
             settled: Vec::new(),
+            notices: Vec::new(),
+            held,
+            parking,
+            diversion: Diversion::default(),
+            trouble: None,
         };
         (task, reports)
     }
@@ -122,8 +146,11 @@ impl Task {
                         self.take(work).await;
                     },
                 },
+                // Partitions come before their events; what is parked of them goes first.
+                Ok(()) = self.held.changed() => self.follow_partitions(),
+                done = self.parking.done() => self.parking.take(done, &mut self.lane, now(), &mut self.notices),
                 () = changed(reachability) => self.reachability_changed(),
-                _ = tick.tick() => self.report_numbers(),
+                _ = tick.tick() => self.look_at_ages(),
                 () = until(wake_at) => {}
             }
             self.go_on().await;
@@ -136,8 +163,12 @@ impl Task {
         match work {
             Work::Deliver(deliveries) => {
                 let now = now();
+                let diverted = self.is_diverted(now);
                 for delivery in deliveries {
-                    self.lane.push(delivery, now);
+                    if self.parking.lacks(&delivery.origin) {
+                        self.follow_partitions();
+                    }
+                    self.parking.place(delivery, &mut self.lane, diverted, now);
                 }
             }
             Work::Recall(leases, done) => self.recall(&leases, done).await,
@@ -151,7 +182,9 @@ impl Task {
             self.start_sink();
         }
         self.letters.forget(leases);
-        self.lane.forget(|lease| leases.contains(lease));
+        self.sort_settled();
+        let time = self.context.settings.close_timeout();
+        self.parking.release(leases, &mut self.lane, &mut self.notices, time).await;
         self.give_notice().await;
         let _gone = done.send(());
     }
@@ -162,6 +195,7 @@ impl Task {
         let policy = lane_policy(&self.endpoint, &self.context);
         self.lane.set_policy(policy);
         self.change_ending();
+        limit(&mut self.parking, &self.endpoint, &self.context);
         self.start_backoff = Backoff::new(policy.backoff.initial, policy.backoff.max);
         if !same_destination {
             info!(endpoint = %self.endpoint.name, undelivered = self.lane.len(), "endpoint has a new destination");
@@ -205,6 +239,9 @@ impl Task {
         self.silent_since = None;
         let settled_before = self.settled.len();
         for outcome in answers.drain(..) {
+            if is_answer(&outcome.verdict) {
+                self.diversion.answered();
+            }
             if let Some(refusal) = self.lane.answer(outcome, now, &mut self.settled) {
                 self.refused(&refusal);
             }
@@ -227,7 +264,7 @@ impl Task {
             error!(
                 endpoint = %self.endpoint.name,
                 event_id = %delivery.event.id,
-                partition = delivery.item.partition,
+                partition = delivery.origin.partition(),
                 code = error.code,
                 "an event is refused for good and blocks what is behind it: {}; it is tried again every {} s",
                 error.message,
@@ -243,19 +280,25 @@ impl Task {
         }
     }
 
-    /// Hands over what may be handed over, and follows the state.
+    /// Follows the state, parks what is to be parked, and hands over what may be handed over.
     async fn go_on(&mut self) {
         let now = now();
+        self.sort_settled();
         if self.start_at.is_some_and(|at| at <= now) {
             self.start_sink();
         }
+        self.follow_state(now);
+        if self.is_diverted(now) && self.lane.of_stream() > 0 {
+            self.divert(now).await;
+        }
         if self.context.fence.may_write(now) {
             self.end_events(now);
+            let conditions = self.conditions(now);
+            self.parking.advance(&mut self.lane, conditions, now);
             if self.sink.is_some() && !self.hand_over(now) {
                 self.sink_ended().await;
             }
         }
-        self.follow_state(now);
     }
 
     /// `false` when the sink takes nothing more, which is its end: the lane asks for no more than it has room for.
@@ -271,56 +314,23 @@ impl Task {
 
     fn wake_at(&self) -> Option<Instant> {
         let now = now();
+        let may_write = self.context.fence.may_write(now);
         let lane = match &self.sink {
             None => None,
-            Some(_) if self.context.fence.may_write(now) => self.lane.wake_at(),
+            Some(_) if may_write => self.lane.wake_at(),
             Some(_) if self.lane.is_empty() => None,
             // The fence tells nobody when it opens.
             Some(_) => Some(now + FENCE_INTERVAL),
         };
-        lane.into_iter().chain(self.start_at).min()
-    }
-
-    fn follow_state(&mut self, now: Instant) {
-        let reachability = match &self.sink {
-            Some(sink) => sink.reachability.borrow().clone(),
-            None => Reachability::Connecting,
-        };
-        let before = self.health.state;
-        if self.lane.in_flight() == 0 {
-            self.silent_since = None;
-        } else if self.silent_since.is_none() {
-            self.silent_since = Some(now);
-        }
-        let silent_for = self.silent_since.map(|since| now.saturating_duration_since(since));
-        let is_silent = silent_for.is_some_and(|silent| silent > self.context.settings.answer_timeout());
-        let reachability = match reachability {
-            Reachability::Connected if is_silent => Reachability::Unreachable(SILENT.to_owned()),
-            other => other,
-        };
-        let refused = self.refused.as_deref();
-        self.health.see(&reachability, refused, self.lane.has_setbacks(), SystemTime::now());
-        if self.health.state != before || self.report.borrow().refused.as_deref() != refused {
-            self.report_numbers();
-        }
-    }
-
-    fn report_numbers(&mut self) {
-        let report = EndpointReport {
-            state: self.health.state,
-            since: self.health.since,
-            last_error: self.health.last_error.clone(),
-            refused: self.refused.clone(),
-            undelivered: self.lane.len() as u64,
-            oldest: self.lane.oldest(),
-        };
-        self.counters.show(&report, self.lane.blocked_partitions().len(), now());
-        self.report.send_replace(report);
+        let parking = self.parking.due_at(self.conditions(now)).map(|at| at.max(now));
+        let parking = parking.map(|at| if may_write { at } else { now + FENCE_INTERVAL });
+        lane.into_iter().chain(self.start_at).chain(parking).min()
     }
 
     async fn give_notice(&mut self) {
-        if !self.settled.is_empty() {
-            let _worker_ends = self.context.settled.send(std::mem::take(&mut self.settled)).await;
+        self.sort_settled();
+        if !self.notices.is_empty() {
+            let _worker_ends = self.context.settled.send(std::mem::take(&mut self.notices)).await;
         }
     }
 
@@ -328,13 +338,26 @@ impl Task {
     async fn discard(mut self) {
         self.close_sink().await;
         let discarded = self.lane.drain();
-        if !discarded.is_empty() {
-            self.counters.discarded.inc_by(discarded.len() as u64);
-            warn!(endpoint = %self.endpoint.name, events = discarded.len(), "endpoint is deleted; its events are discarded");
+        let held = Held::clone(&self.held.borrow());
+        let (not_parked, parked, clear) = self.parking.discard(&held);
+        clear.await;
+        let events = (discarded.len() + not_parked.len()) as u64 + parked;
+        if events > 0 {
+            self.counters.discarded.inc_by(events);
+            warn!(endpoint = %self.endpoint.name, events, "endpoint is deleted; its events are discarded");
         }
         self.settled.extend(discarded);
+        self.notices.extend(not_parked);
         self.give_notice().await;
         self.context.metrics.forget(&self.endpoint.name);
+    }
+}
+
+/// The destination itself has said something, whatever it is.
+fn is_answer(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Delivered | Verdict::Permanent(_) => true,
+        Verdict::Retryable(error) => error.about_event,
     }
 }
 
@@ -348,36 +371,6 @@ fn lane_policy(endpoint: &Endpoint, context: &EndpointContext) -> LanePolicy {
             OnExhausted::Block => Exhausted::Blocks,
             OnExhausted::Drop | OnExhausted::DeadLetter => Exhausted::Ends,
         },
-    }
-}
-
-/// The clock of the runtime, so that tests can move it.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
-
-/// The number of answers that came; 0 when the sink has ended; never, when there is none.
-async fn receive(outcomes: Option<&mut mpsc::Receiver<Outcome>>, answers: &mut Vec<Outcome>) -> usize {
-    match outcomes {
-        Some(outcomes) => outcomes.recv_many(answers, ANSWERS_MAX).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn changed(reachability: Option<&mut watch::Receiver<Reachability>>) {
-    if let Some(reachability) = reachability
-        && reachability.changed().await.is_ok()
-    {
-        return;
-    }
-    // A sink that has ended shows that by its outcomes.
-    std::future::pending().await
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -91,7 +91,7 @@ fn to_wire(name: &str, report: EndpointReport, now: Instant) -> proto::EndpointS
         last_error: report.last_error,
         since: Some(timestamp(report.since)),
         backlog_events: report.undelivered,
-        backlog_bytes: 0,
+        backlog_bytes: report.parked_bytes,
         backlog_age: age.and_then(|age| prost_types::Duration::try_from(age).ok()),
     }
 }
@@ -112,6 +112,9 @@ mod tests {
             refused: refused.map(ToOwned::to_owned),
             undelivered: 3,
             oldest: None,
+            parked_events: 0,
+            parked_bytes: 0,
+            damaged_segments: 0,
         }
     }
 

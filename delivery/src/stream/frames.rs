@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use twinroute_common::event::Item;
 use twinroute_common::partition::Epoch;
+use twinroute_common::position::Position;
 use twinroute_common::wire::WireError;
 use twinroute_proto::capture::v1 as proto;
 use twinroute_proto::capture::v1::hello::Source;
@@ -47,10 +48,19 @@ pub(super) struct Welcome {
 #[derive(Debug)]
 pub(super) struct Assignment {
     pub(super) id: u64,
-    pub(super) granted: Vec<(u32, Epoch)>,
+    pub(super) granted: Vec<Granted>,
     pub(super) revoked: Vec<u32>,
     pub(super) deadline: Duration,
     pub(super) min_version: u64,
+}
+
+/// A granted partition.
+#[derive(Debug)]
+pub(super) struct Granted {
+    pub(super) partition: u32,
+    pub(super) epoch: Epoch,
+    /// Up to where it is settled; `None` when capture does not know.
+    pub(super) resume_after: Option<Position>,
 }
 
 /// Items of one partition.
@@ -109,7 +119,10 @@ fn read_welcome(welcome: proto::Welcome) -> Result<Welcome, WireError> {
 }
 
 fn read_assignment(assignment: proto::Assignment) -> Result<Assignment, WireError> {
-    let grant = |grant: proto::Grant| Ok((grant.partition, epoch(grant.epoch, "Grant")?));
+    let grant = |grant: proto::Grant| {
+        let resume_after = grant.resume_after.map(Into::into);
+        Ok(Granted { partition: grant.partition, epoch: epoch(grant.epoch, "Grant")?, resume_after })
+    };
     let deadline = match assignment.deadline {
         // Only revokes need one.
         None if assignment.revoked.is_empty() => Duration::ZERO,

@@ -172,17 +172,18 @@ impl Leases {
         waiting.map(|held| held.min_version).max()
     }
 
-    /// Releases of which nothing is in delivery any more.
-    pub(super) fn settled(&self, settlement: &Settlement) -> Option<u64> {
-        let idle = |release: &&Release| release.leases.iter().all(|lease| settlement.is_idle(*lease));
-        self.releases.iter().filter(|release| !release.recalling).find(idle).map(|release| release.id)
-    }
-
-    /// A release whose time is over, and its leases: what is in delivery is to be cut off. Told once.
-    pub(super) fn overdue(&mut self, now: Instant) -> Option<(u64, Arc<HashSet<LeaseId>>)> {
-        let mut late =
-            self.releases.iter_mut().filter(|release| !release.recalling && release.settle_until <= now);
-        late.next().map(|release| {
+    /// A release of which nothing is in delivery any more, or whose time is over, and its leases: endpoints are to have
+    /// nothing more to do with them. Told once.
+    pub(super) fn to_recall(
+        &mut self,
+        settlement: &Settlement,
+        now: Instant,
+    ) -> Option<(u64, Arc<HashSet<LeaseId>>)> {
+        let is_due = |release: &&mut Release| {
+            let is_idle = || release.leases.iter().all(|lease| settlement.is_idle(*lease));
+            !release.recalling && (release.settle_until <= now || is_idle())
+        };
+        self.releases.iter_mut().find(is_due).map(|release| {
             release.recalling = true;
             (release.id, Arc::clone(&release.leases))
         })
@@ -224,6 +225,7 @@ mod tests {
     use twinroute_common::position::Position;
 
     use super::*;
+    use crate::settlement::ItemRef;
 
     const DEADLINE: Duration = Duration::from_secs(8);
 
@@ -239,6 +241,14 @@ mod tests {
             reason: String::new(),
         };
         Waiting { number, first: 0, items: vec![Item::Discontinuity(gap)] }
+    }
+
+    /// A lease of partition 1 with one item in delivery.
+    fn in_delivery(settlement: &mut Settlement, now: Instant) -> LeaseId {
+        let lease = settlement.grant(1, epoch(1));
+        assert_eq!(settlement.receive(lease, 1, std::iter::once(1), now), Ok(()));
+        settlement.dispatched(ItemRef { lease, batch: 1, item: 0, partition: 1 }, 1);
+        lease
     }
 
     fn dispatched(admission: &Admission) -> bool {
@@ -303,19 +313,18 @@ mod tests {
         let now = Instant::now();
         let mut settlement = Settlement::default();
         let mut leases = Leases::default();
-        let lease = settlement.grant(1, epoch(1));
+        let lease = in_delivery(&mut settlement, now);
+        let item = ItemRef { lease, batch: 1, item: 0, partition: 1 };
         leases.grant(1, lease, epoch(1), 0);
-        assert_eq!(settlement.receive(lease, 1, std::iter::once(1), now), Ok(()));
-        let item = crate::settlement::ItemRef { lease, batch: 1, item: 0, partition: 1 };
-        settlement.dispatched(item, 1);
         leases.revoke(7, &[1], DEADLINE, now);
-        assert_eq!(leases.settled(&settlement), None);
+        assert!(leases.to_recall(&settlement, now).is_none());
         assert_eq!(leases.overdue_at(), Some(now + Duration::from_secs(4)));
 
         // when that is delivered, it can be released
         settlement.delivered(item);
-        let release = leases.settled(&settlement);
-        let finished = release.and_then(|release| leases.finish(release));
+        let release = leases.to_recall(&settlement, now);
+        assert!(leases.to_recall(&settlement, now).is_none());
+        let finished = release.and_then(|(release, _)| leases.finish(release));
         assert_eq!(finished.map(|(leases, assignment)| (leases.len(), assignment)), Some((1, Some(7))));
         assert!(leases.is_empty());
     }
@@ -324,16 +333,18 @@ mod tests {
     fn what_is_late_is_cut_off_once_and_a_new_grant_survives_it() {
         // given a revoked partition that is granted anew before it was released
         let now = Instant::now();
+        let mut settlement = Settlement::default();
         let mut leases = Leases::default();
-        leases.grant(1, LeaseId(1), epoch(1), 0);
+        let lease = in_delivery(&mut settlement, now);
+        leases.grant(1, lease, epoch(1), 0);
         leases.revoke(7, &[1], DEADLINE, now);
         leases.grant(1, LeaseId(2), epoch(2), 0);
 
         // when the first lease is overdue
-        assert!(leases.overdue(now).is_none());
-        let late = leases.overdue(now + DEADLINE);
-        assert_eq!(late.map(|(id, leases)| (id, leases.contains(&LeaseId(1)))), Some((1, true)));
-        assert!(leases.overdue(now + DEADLINE).is_none());
+        assert!(leases.to_recall(&settlement, now).is_none());
+        let late = leases.to_recall(&settlement, now + DEADLINE);
+        assert_eq!(late.map(|(id, leases)| (id, leases.contains(&lease))), Some((1, true)));
+        assert!(leases.to_recall(&settlement, now + DEADLINE).is_none());
         leases.finish(1);
 
         // then the new one is still held
@@ -345,11 +356,12 @@ mod tests {
         let now = Instant::now();
         let mut leases = Leases::default();
         leases.grant(1, LeaseId(1), epoch(2), 0);
+        let settlement = Settlement::default();
         leases.fenced(&[(1, epoch(1))], now);
-        assert!(leases.overdue(now).is_none());
+        assert!(leases.to_recall(&settlement, now).is_none());
         leases.fenced(&[(1, epoch(2))], now);
         leases.fenced(&[(1, epoch(2))], now);
-        assert!(leases.overdue(now).is_some());
-        assert!(leases.overdue(now).is_none());
+        assert!(leases.to_recall(&settlement, now).is_some());
+        assert!(leases.to_recall(&settlement, now).is_none());
     }
 }

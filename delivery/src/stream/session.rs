@@ -17,13 +17,14 @@ use twinroute_proto::capture::v1::SubscribeResponse;
 use super::connect::Connected;
 use super::error::StreamError;
 use super::fence::Heartbeats;
-use super::frames::{self, Assignment, InFrame};
+use super::frames::{self, Assignment, Granted, InFrame};
 use super::last_seen::LastSeen;
 use super::leases::Leases;
 use super::outbox::{ConnectionClosed, Outbox};
 use super::recall::recall_release;
 use super::{StreamContext, frames::Welcome};
 use crate::dispatch::Dispatcher;
+use crate::holdings::Holding;
 use crate::settlement::{CreditBack, ItemRef, Settlement};
 
 /// Notices of endpoints taken at a time.
@@ -159,10 +160,13 @@ impl<'c> Session<'c> {
         if min_version > self.version {
             info!(version = self.version, min_version, "partitions wait for a newer route table");
         }
-        for (partition, epoch) in granted {
+        let holdings = granted.into_iter().map(|Granted { partition, epoch, resume_after }| {
             let lease = self.settlement.grant(partition, epoch);
             self.leases.grant(partition, lease, epoch, min_version);
-        }
+            let settled = resume_after.map(|position| position.sequence());
+            (partition, Holding { lease, epoch, settled })
+        });
+        self.context.holdings.grant(holdings);
         self.report();
     }
 
@@ -179,11 +183,11 @@ impl<'c> Session<'c> {
 
     /// Does what is due: releases, heartbeats, acknowledgements, numbers. When to come back.
     fn keep_time(&mut self) -> Result<Instant, StreamError> {
-        while let Some(release) = self.leases.settled(self.settlement) {
-            self.finish_release(release);
-        }
         let now = Instant::now();
-        while let Some((release, leases)) = self.leases.overdue(now) {
+        // Also when nothing is in delivery any more: endpoints may deliver what was parked.
+        while let Some((release, leases)) = self.leases.to_recall(self.settlement, now) {
+            // Before the endpoints are told, so that none of them looks again what is parked there.
+            self.context.holdings.end(|lease| leases.contains(&lease));
             let routing = self.context.routing.load();
             self.recalls.push(recall_release(&routing, release, &leases));
         }

@@ -61,6 +61,7 @@ impl Worker {
             source: "https://my-instance/".to_owned(),
             routing,
             fence: Arc::clone(&scene.context.fence),
+            holdings: scene.context.holdings.clone(),
             settled,
             condition: Health::new(Duration::from_secs(10)).condition("capture stream"),
             poison: poison_sender,

@@ -8,10 +8,11 @@ use tokio::{
     sync::{Mutex, OnceCell},
     task::JoinHandle,
 };
+use twinroute_proto::routes::v1::{EndpointState, GetEndpointRequest};
 use twinroute_tests::{
     consumers::{Consumer, Inbox, Received, kafka, kusto, mqtt},
     oracle::{self, Arrival, Expected, Verdict},
-    stack::{GRAPH, KAFKA_TOPIC, KUSTO_DATABASE, MQTT_TOPIC, Stack, Steps},
+    stack::{GRAPH, KAFKA_TOPIC, KUSTO_DATABASE, MQTT_TOPIC, Stack, Steps, routes},
     twins::{Graph, bulk::Bulk, ledger},
     wait,
 };
@@ -70,6 +71,10 @@ impl Load {
     async fn heal(&mut self) -> Result<()> {
         if !self.stack.servers.mosquitto.process().is_running()? {
             self.stack.servers.mosquitto.start_again().await?;
+        }
+        self.stack.servers.kafka.process().resume()?;
+        if !self.stack.servers.azurite.process().is_running()? {
+            self.stack.servers.azurite.start_again().await?;
         }
         for service in [&mut self.stack.capture, &mut self.stack.routes_api] {
             if !service.process().is_running()? {
@@ -182,8 +187,26 @@ impl Load {
         self.stack.servers.postgres.confirmed(SLOT).await
     }
 
+    /// Waits until an endpoint is as it should be, by what routes-api says.
+    pub(crate) async fn until_endpoint(
+        &self,
+        name: &str,
+        deadline: Duration,
+        fits: impl Fn(&EndpointState) -> bool,
+    ) -> Result<EndpointState> {
+        let client = routes::client(&self.stack).await?;
+        wait::until(deadline, &format!("endpoint {name}"), async || {
+            let request = GetEndpointRequest { name: name.to_owned() };
+            let endpoint = client.clone().get_endpoint(request).await?.into_inner().endpoint;
+            let state = endpoint.and_then(|endpoint| endpoint.state).context("no state")?;
+            ensure!(fits(&state), "{state:?}");
+            Ok(state)
+        })
+        .await
+    }
+
     /// Waits until the slot has nothing to keep before `lsn`.
-    async fn until_confirmed(&self, lsn: u64) -> Result<()> {
+    pub(crate) async fn until_confirmed(&self, lsn: u64) -> Result<()> {
         wait::until(LOAD_DEADLINE, "the slot to follow", async || {
             let confirmed = self.confirmed().await?;
             ensure!(confirmed >= lsn, "confirmed is {confirmed:X}, the end is {lsn:X}");

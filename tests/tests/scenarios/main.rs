@@ -44,6 +44,7 @@ mod handover;
 mod kills;
 mod lost_slot;
 mod outage;
+mod parked;
 mod rebalance;
 mod server_faults;
 mod shortage;

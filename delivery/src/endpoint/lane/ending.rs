@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use super::attempts::Attempts;
 use super::keys::{EntryState, KeyId, Phase, Refused};
-use super::{Delivery, Exhausted, Lane, RefusalKind, Setback, backoff};
-use crate::settlement::ItemRef;
+use super::{Exhausted, Lane, RefusalKind, Setback, backoff};
+use crate::delivery::{Delivery, Origin};
 use crate::sink::SinkError;
 
 /// An event that is not tried any more.
@@ -85,7 +85,7 @@ impl Lane {
     }
 
     /// The event has come to its end: it is settled, and its key goes on. `false` when it is not here any more.
-    pub fn settle_ended(&mut self, token: u64, settled: &mut Vec<ItemRef>) -> bool {
+    pub fn settle_ended(&mut self, token: u64, settled: &mut Vec<Origin>) -> bool {
         let Some(key) = self.keys.ending_key(token) else { return false };
         self.setbacks.remove(&key);
         self.keys.set_phase(key, Phase::Flowing);

@@ -1,6 +1,7 @@
 //! The queues of a lane, one per ordering key: a list of entries in one slab, so that a delivery costs no allocation.
 
 mod ending;
+mod withdrawing;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,9 +9,10 @@ use std::time::Instant;
 use hashbrown::HashMap;
 use slab::Slab;
 
-use super::Delivery;
+use self::withdrawing::is_of_stream;
 use super::attempts::Attempts;
-use crate::settlement::{ItemRef, LeaseId};
+use crate::delivery::{Delivery, Origin};
+use crate::settlement::LeaseId;
 use crate::sink::Submission;
 
 /// Index of a key's queue; reused when the queue is gone.
@@ -87,11 +89,14 @@ pub(super) struct Keys {
     queues: Slab<Queue>,
     by_key: HashMap<Arc<str>, KeyId>,
     serial: u32,
+    /// Entries that came from the stream.
+    of_stream: usize,
 }
 
 impl Keys {
     pub(super) fn push(&mut self, delivery: Delivery, now: Instant) -> KeyId {
         let key = self.key_of(&delivery.event.partition_key);
+        self.of_stream += usize::from(is_of_stream(&delivery));
         let entry = Entry {
             delivery,
             pushed_at: now,
@@ -179,7 +184,7 @@ impl Keys {
     }
 
     /// Removes what is delivered from the front, and the queue when it is empty. Whether anything was settled.
-    pub(super) fn settle_front(&mut self, key: KeyId, settled: &mut Vec<ItemRef>) -> bool {
+    pub(super) fn settle_front(&mut self, key: KeyId, settled: &mut Vec<Origin>) -> bool {
         let before = settled.len();
         while let Some(queue) = self.queues.get_mut(key as usize) {
             let front = queue.front as usize;
@@ -187,7 +192,8 @@ impl Keys {
                 break;
             }
             let entry = self.entries.remove(front);
-            settled.push(entry.delivery.item);
+            self.of_stream -= usize::from(is_of_stream(&entry.delivery));
+            settled.push(entry.delivery.origin);
             queue.front = entry.behind;
             if queue.front == NONE {
                 self.remove(key);
@@ -200,7 +206,7 @@ impl Keys {
     pub(super) fn turn_back(&mut self, key: KeyId) -> Option<(Option<Refused>, u32)> {
         let queue = self.queues.get_mut(key as usize)?;
         let front = self.entries.get(queue.front as usize)?;
-        let partition = front.delivery.item.partition;
+        let partition = front.delivery.origin.partition();
         let refused = match front.state {
             EntryState::Refused(refused) => Some(refused),
             EntryState::Waiting | EntryState::Open | EntryState::Delivered => None,
@@ -238,8 +244,9 @@ impl Keys {
         (queue.back, queue.waiting) = (NONE, NONE);
         while let Some(entry) = self.entries.get_mut(id as usize) {
             let behind = std::mem::replace(&mut entry.behind, NONE);
-            if over(entry.delivery.item.lease) {
+            if over(entry.delivery.origin.lease()) {
                 debug_assert_ne!(entry.state, EntryState::Open, "what is with the sink is recalled first");
+                self.of_stream -= usize::from(is_of_stream(&entry.delivery));
                 self.entries.remove(id as usize);
             } else {
                 if queue.waiting == NONE && entry.state == EntryState::Waiting {
@@ -268,10 +275,11 @@ impl Keys {
     }
 
     /// Removes everything.
-    pub(super) fn drain(&mut self) -> Vec<ItemRef> {
+    pub(super) fn drain(&mut self) -> Vec<Origin> {
         self.queues.clear();
         self.by_key.clear();
-        self.entries.drain().map(|entry| entry.delivery.item).collect()
+        self.of_stream = 0;
+        self.entries.drain().map(|entry| entry.delivery.origin).collect()
     }
 
     pub(super) fn phase(&self, key: KeyId) -> Option<Phase> {
@@ -314,7 +322,7 @@ impl Keys {
 
     pub(super) fn is_open(&self, leases: impl Fn(LeaseId) -> bool) -> bool {
         let mut open = self.entries.iter().filter(|(_, entry)| entry.state == EntryState::Open);
-        open.any(|(_, entry)| leases(entry.delivery.item.lease))
+        open.any(|(_, entry)| leases(entry.delivery.origin.lease()))
     }
 
     pub(super) fn oldest(&self) -> Option<Instant> {

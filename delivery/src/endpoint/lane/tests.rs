@@ -1,13 +1,15 @@
 //! Tests of the lane.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use twinroute_common::cloud_event::EventType;
+use twinroute_common::cloud_event::{CloudEvent, EventType};
 use uuid::Uuid;
 
 use super::*;
+use crate::settlement::ItemRef;
 
 pub(super) const POLICY: LanePolicy = LanePolicy {
     backoff: BackoffRange { initial: Duration::from_millis(200), max: Duration::from_secs(30) },
@@ -38,7 +40,7 @@ pub(super) fn delivery(key: &str, number: u32) -> Delivery {
         traceparent: None,
         data: Bytes::from_static(b"{}"),
     };
-    Delivery { item: item(number), event: Arc::new(event) }
+    Delivery { origin: Origin::Stream(item(number)), event: Arc::new(event) }
 }
 
 pub(super) fn error(about_event: bool) -> SinkError {
@@ -53,7 +55,7 @@ pub(super) fn retryable() -> Verdict {
 pub(super) struct Scene {
     pub(super) lane: Lane,
     pub(super) now: Instant,
-    pub(super) settled: Vec<ItemRef>,
+    pub(super) settled: Vec<Origin>,
 }
 
 impl Scene {
@@ -91,8 +93,16 @@ impl Scene {
     }
 
     pub(super) fn settled(&self) -> Vec<u32> {
-        self.settled.iter().map(|item| item.item).collect()
+        numbers_of(&self.settled)
     }
+}
+
+fn numbers_of(settled: &[Origin]) -> Vec<u32> {
+    let number = |origin: &Origin| match origin {
+        Origin::Stream(item) => item.item,
+        Origin::Backlog(parked) => parked.index,
+    };
+    settled.iter().map(number).collect()
 }
 
 pub(super) fn numbers(handed_over: &[(u64, u32)]) -> Vec<u32> {
@@ -228,7 +238,8 @@ fn a_new_sink_gets_what_the_old_one_left_open() {
 fn leases_that_are_over_leave_nothing_behind() {
     // given a blocked delivery of lease 1 and one of lease 2 behind it
     let mut scene = Scene::new(ONE_PER_KEY, &[("a", 1), ("b", 2)]);
-    let newer = Delivery { item: ItemRef { lease: LeaseId(2), ..item(3) }, ..delivery("a", 3) };
+    let origin = Origin::Stream(ItemRef { lease: LeaseId(2), ..item(3) });
+    let newer = Delivery { origin, ..delivery("a", 3) };
     scene.lane.push(newer, scene.now);
     let first = scene.hand_over();
     scene.answer(token(&first, 1), Verdict::Permanent(error(true)));
@@ -348,7 +359,7 @@ proptest! {
         }
 
         prop_assert!(lane.is_empty(), "{} left", lane.len());
-        let mut numbers: Vec<u32> = settled.iter().map(|item| item.item).collect();
+        let mut numbers = numbers_of(&settled);
         numbers.sort_unstable();
         prop_assert_eq!(numbers, (0..u32::try_from(keys.len())?).collect::<Vec<_>>());
         for (key, written) in &destination.written {

@@ -1,10 +1,12 @@
 //! Tests of an endpoint's task, with a sink that the test plays.
 
+mod parked;
+
 use std::sync::Arc;
 
 use hashbrown::HashSet;
 
-use crate::endpoint::lane::Delivery;
+use crate::delivery::{Delivery, Origin};
 use crate::endpoint::{EndpointHandle, LeaseSet, State};
 use crate::settlement::{ItemRef, LeaseId};
 use crate::sink::test_events::twin_update;
@@ -15,7 +17,7 @@ pub(super) fn delivery(lease: u64, key: &str, number: u32) -> Delivery {
     let mut event = twin_update(key);
     event.sequence = number.to_string().into();
     Delivery {
-        item: ItemRef { lease: LeaseId(lease), batch: 1, item: number, partition: 0 },
+        origin: Origin::Stream(ItemRef { lease: LeaseId(lease), batch: 1, item: number, partition: 0 }),
         event: Arc::new(event),
     }
 }

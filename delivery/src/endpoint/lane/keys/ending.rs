@@ -1,8 +1,8 @@
 //! What the queues know of deliveries that were refused: what was tried, and which are given up.
 
 use super::{EntryState, KeyId, Keys, Phase, Refused, entry_of, index, token_of};
+use crate::delivery::Origin;
 use crate::endpoint::lane::{Attempts, Ended};
-use crate::settlement::ItemRef;
 
 impl Keys {
     /// What was tried for the delivery that was handed over under a token.
@@ -34,7 +34,7 @@ impl Keys {
     }
 
     /// Removes the front of a key, which has come to its end.
-    pub(in crate::endpoint::lane) fn settle_ended(&mut self, key: KeyId, settled: &mut Vec<ItemRef>) {
+    pub(in crate::endpoint::lane) fn settle_ended(&mut self, key: KeyId, settled: &mut Vec<Origin>) {
         let Some(queue) = self.queues.get_mut(key as usize) else { return };
         if let Some(front) = self.entries.get_mut(queue.front as usize) {
             front.state = EntryState::Delivered;
@@ -46,7 +46,7 @@ impl Keys {
     /// The partition of a key's front.
     pub(in crate::endpoint::lane) fn partition(&self, key: KeyId) -> Option<u32> {
         let queue = self.queues.get(key as usize)?;
-        self.entries.get(queue.front as usize).map(|front| front.delivery.item.partition)
+        self.entries.get(queue.front as usize).map(|front| front.delivery.origin.partition())
     }
 
     /// The keys in a phase.

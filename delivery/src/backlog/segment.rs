@@ -1,0 +1,134 @@
+//! The content of a segment: a head line with a checksum, then one line of JSON per event.
+//!
+//! ```text
+//! twinroute-segment 1 events=2 sha256=8c1f…
+//! {"type":"Konnektr.DigitalTwins.Twin.Update","event":{"specversion":"1.0",…}}
+//! {"type":"Konnektr.DigitalTwins.Twin.Delete","event":{"specversion":"1.0",…}}
+//! ```
+//!
+//! `event` is the CloudEvent as structured JSON, so that an operator can read it; `type` is its type before the route's
+//! mappings, which names the shape of its data. The checksum is over everything behind the head line.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use twinroute_common::cloud_event::{CloudEvent, EventType};
+
+const MAGIC: &str = "twinroute-segment 1";
+/// Bytes of a line besides the event, about.
+const LINE_BYTES: usize = 64;
+
+/// A segment cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Damage {
+    /// The head line is missing or of another version.
+    #[error("it does not start as a segment does")]
+    Head,
+    /// What follows the head line is not what was written.
+    #[error("its checksum is wrong: it is torn or was changed")]
+    Checksum,
+    /// A line is no event, though the checksum is right: another version wrote it.
+    #[error("its line {0} is no event that this version knows")]
+    Line(usize),
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    default_type: &'a str,
+    #[serde(borrow)]
+    event: &'a RawValue,
+}
+
+/// Bytes that an event takes in a segment, about.
+#[must_use]
+pub fn bytes_of(event: &CloudEvent) -> u64 {
+    let texts = [&event.source, &event.event_type, &event.sequence, &event.partition_key];
+    let texts: usize = texts.iter().map(|text| text.len()).sum();
+    (LINE_BYTES + 256 + texts + event.data.len()) as u64
+}
+
+/// The content of a segment with these events.
+#[must_use]
+pub fn encode<'e>(events: impl Iterator<Item = &'e CloudEvent>) -> Bytes {
+    let mut lines = Vec::new();
+    let mut count = 0;
+    for event in events {
+        count += 1;
+        lines.extend_from_slice(br#"{"type":""#);
+        lines.extend_from_slice(event.default_type.name().as_bytes());
+        lines.extend_from_slice(br#"","event":"#);
+        lines.extend_from_slice(&event.to_structured_json());
+        lines.extend_from_slice(b"}\n");
+    }
+    let mut content = format!("{MAGIC} events={count} sha256={}\n", checksum(&lines)).into_bytes();
+    content.append(&mut lines);
+    content.into()
+}
+
+/// The events of a segment.
+///
+/// # Errors
+/// When it is not what [`encode`] has made.
+pub fn decode(content: &[u8]) -> Result<Vec<Arc<CloudEvent>>, Damage> {
+    let end = content.iter().position(|byte| *byte == b'\n').ok_or(Damage::Head)?;
+    let (head, lines) = content.split_at_checked(end + 1).ok_or(Damage::Head)?;
+    let head = std::str::from_utf8(head).map_err(|_| Damage::Head)?;
+    let head = head.trim_end().strip_prefix(MAGIC).ok_or(Damage::Head)?;
+    let sum = head.split_once(" sha256=").map(|(_, sum)| sum).ok_or(Damage::Head)?;
+    if checksum(lines) != sum {
+        return Err(Damage::Checksum);
+    }
+    let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.enumerate().map(|(index, line)| event(line).ok_or(Damage::Line(index + 2))).collect()
+}
+
+fn event(line: &[u8]) -> Option<Arc<CloudEvent>> {
+    let Line { default_type, event } = serde_json::from_slice(line).ok()?;
+    let default_type = EventType::from_name(default_type)?;
+    CloudEvent::from_structured_json(event.get().as_bytes(), default_type).ok().map(Arc::new)
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(64);
+    for byte in digest(&SHA256, bytes).as_ref() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::test_events::{event, twin_update};
+
+    #[test]
+    fn events_come_back_as_they_were() {
+        let events = [twin_update("a"), event(EventType::TwinDelete, "b\n\"", r#"{"x":"ü\n"}"#)];
+        let read = decode(&encode(events.iter())).unwrap();
+        assert_eq!(read.iter().map(|event| (**event).clone()).collect::<Vec<_>>(), events);
+        assert_eq!(decode(&encode(std::iter::empty())), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn any_change_is_noticed() {
+        let content = encode([twin_update("a"), twin_update("b")].iter());
+
+        // torn at any byte
+        for length in 0..content.len() {
+            assert!(decode(content.get(..length).unwrap()).is_err(), "torn at {length}");
+        }
+
+        // any byte of the events changed
+        let head = content.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        for index in head..content.len() {
+            let mut changed = content.to_vec();
+            *changed.get_mut(index).unwrap() ^= 1;
+            assert_eq!(decode(&changed), Err(Damage::Checksum), "changed at {index}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The segments of a shelf, in the order of delivery, and how far each one is.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use twinroute_common::cloud_event::CloudEvent;
+
+use crate::backlog::name::SegmentName;
+use crate::backlog::segment::Damage;
+
+/// A segment in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) name: SegmentName,
+    /// The highest `sequence` that is valid in it; `None` when all is.
+    pub(super) cut: Option<String>,
+    pub(super) bytes: u64,
+    /// Since when it is there.
+    pub(super) since: Instant,
+}
+
+/// Segments from the first that is not deleted to the last that was written. All questions but the rare ones take the
+/// same time however many there are.
+#[derive(Debug, Default)]
+pub(super) struct Segments {
+    entries: VecDeque<Entry>,
+    last_id: u64,
+    totals: Totals,
+    /// Segments that are neither with the lane nor finished.
+    unread: usize,
+    finished: usize,
+}
+
+/// Sums over segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    /// Size of all in bytes.
+    pub(super) bytes: u64,
+    /// Events that are not with the lane.
+    pub(super) unread_events: u64,
+    /// Size of those with the lane in bytes.
+    pub(super) read_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: u64,
+    stored: Stored,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Stored,
+    Reading,
+    /// Its events are with the lane.
+    Loaded {
+        /// Events that are not delivered yet.
+        open: usize,
+        /// Indexes of those that are.
+        delivered: Vec<u32>,
+    },
+    /// All its events are delivered.
+    Finished,
+    Damaged(Damage),
+}
+
+impl Segments {
+    pub(super) fn push(&mut self, stored: Stored) {
+        self.last_id += 1;
+        self.totals.bytes += stored.bytes;
+        self.totals.unread_events += stored.name.events;
+        self.unread += 1;
+        self.entries.push_back(Entry { id: self.last_id, stored, state: State::Stored });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Stored> {
+        self.entries.iter().map(|entry| &entry.stored)
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Whatever is not delivered is with the lane.
+    pub(super) fn all_with_lane(&self) -> bool {
+        self.unread == 0
+    }
+
+    /// The next segment, if it has no more than `bytes_max`; it is being read from now on. Behind a damaged one nothing is
+    /// read.
+    pub(super) fn next_to_read(&mut self, bytes_max: u64) -> Option<SegmentName> {
+        let mut entries = self.entries.iter_mut();
+        let next = entries.find(|entry| !matches!(entry.state, State::Loaded { .. } | State::Finished))?;
+        let fits = matches!(next.state, State::Stored) && next.stored.bytes <= bytes_max;
+        fits.then(|| {
+            next.state = State::Reading;
+            next.stored.name.clone()
+        })
+    }
+
+    /// The segment that was being read has these events. Those that are valid and not delivered, with the segment's id and
+    /// their indexes.
+    pub(super) fn loaded(
+        &mut self,
+        events: Vec<Arc<CloudEvent>>,
+        delivered: &[u32],
+    ) -> Vec<(u64, u32, Arc<CloudEvent>)> {
+        let Some(entry) = self.entries.iter_mut().find(|entry| matches!(entry.state, State::Reading)) else {
+            return Vec::new();
+        };
+        let (id, cut) = (entry.id, entry.stored.cut.as_deref());
+        let is_open = |index: &u32, event: &CloudEvent| {
+            !delivered.contains(index) && cut.is_none_or(|cut| *event.sequence <= *cut)
+        };
+        let open: Vec<_> = (0_u32..)
+            .zip(events)
+            .filter(|(index, event)| is_open(index, event))
+            .map(|(index, event)| (id, index, event))
+            .collect();
+        entry.state = State::Loaded { open: open.len(), delivered: delivered.to_vec() };
+        self.unread -= 1;
+        self.totals.unread_events -= entry.stored.name.events;
+        self.totals.read_bytes += entry.stored.bytes;
+        self.finish_if_done(id);
+        open
+    }
+
+    /// The segment that was being read is not there any more.
+    pub(super) fn vanished(&mut self) {
+        self.loaded(Vec::new(), &[]);
+    }
+
+    /// The segment that was being read cannot be read.
+    pub(super) fn damaged(&mut self, damage: Damage) {
+        let mut reading = self.entries.iter_mut().filter(|entry| matches!(entry.state, State::Reading));
+        if let Some(entry) = reading.next() {
+            entry.state = State::Damaged(damage);
+        }
+    }
+
+    /// The segment that cannot be read, and why.
+    pub(super) fn damage(&self) -> Option<(&SegmentName, &Damage)> {
+        self.entries.iter().find_map(|entry| match &entry.state {
+            State::Damaged(damage) => Some((&entry.stored.name, damage)),
+            _ => None,
+        })
+    }
+
+    /// Gives up a damaged segment; whether there was one of this name.
+    pub(super) fn skip(&mut self, is_it: impl Fn(&SegmentName) -> bool) -> bool {
+        let damaged =
+            |entry: &&mut Entry| matches!(entry.state, State::Damaged(_)) && is_it(&entry.stored.name);
+        let Some(entry) = self.entries.iter_mut().find(damaged) else { return false };
+        entry.state = State::Reading;
+        self.vanished();
+        true
+    }
+
+    /// An event of a segment needs nothing more.
+    pub(super) fn delivered(&mut self, id: u64, index: u32) {
+        let Ok(place) = self.entries.binary_search_by_key(&id, |entry| entry.id) else { return };
+        let Some(Entry { state: State::Loaded { open, delivered }, .. }) = self.entries.get_mut(place) else {
+            return;
+        };
+        *open = open.saturating_sub(1);
+        delivered.push(index);
+        self.finish_if_done(id);
+    }
+
+    fn finish_if_done(&mut self, id: u64) {
+        let Ok(place) = self.entries.binary_search_by_key(&id, |entry| entry.id) else { return };
+        let Some(entry) = self.entries.get_mut(place) else { return };
+        if matches!(entry.state, State::Loaded { open: 0, .. }) {
+            entry.state = State::Finished;
+            self.totals.read_bytes -= entry.stored.bytes;
+            self.finished += 1;
+        }
+    }
+
+    /// A segment that is to be deleted.
+    pub(super) fn finished(&self) -> Option<&SegmentName> {
+        if self.finished == 0 { None } else { self.all_finished().next() }
+    }
+
+    /// All segments that are to be deleted.
+    pub(super) fn all_finished(&self) -> impl Iterator<Item = &SegmentName> {
+        let finished = self.entries.iter().filter(|entry| matches!(entry.state, State::Finished));
+        finished.map(|entry| &entry.stored.name)
+    }
+
+    /// Finished segments are deleted.
+    pub(super) fn forget_finished(&mut self, is_deleted: impl Fn(&SegmentName) -> bool) {
+        let Self { entries, totals, finished, .. } = self;
+        entries.retain(|entry| {
+            let goes = matches!(entry.state, State::Finished) && is_deleted(&entry.stored.name);
+            if goes {
+                totals.bytes -= entry.stored.bytes;
+                *finished -= 1;
+            }
+            !goes
+        });
+    }
+
+    /// Segments of which some events are delivered and others are not, with the indexes of the former.
+    pub(super) fn started(&self) -> impl Iterator<Item = (&SegmentName, &Vec<u32>)> {
+        self.entries.iter().filter_map(|entry| match &entry.state {
+            State::Loaded { delivered, .. } if !delivered.is_empty() => Some((&entry.stored.name, delivered)),
+            _ => None,
+        })
+    }
+}

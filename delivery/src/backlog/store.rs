@@ -1,0 +1,245 @@
+//! The object store that holds the parked backlog of all workers, and the operations on it.
+
+use std::path::Path as FilePath;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use twinroute_common::causes::Causes;
+use uuid::Uuid;
+
+use super::claim::{self, Claim, Listed};
+use super::name::{Folder, ObjectKind};
+use super::operation::{Operation, Outcome};
+
+/// The object that carries the store's id.
+const ID_OBJECT: &str = "store-id";
+/// What stands before the path of a directory.
+const DIRECTORY: &str = "file://";
+
+/// The store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The directory cannot be made or opened.
+    #[error("the directory {path} cannot be used: make it writable for this process, or name another one")]
+    Directory {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An operation failed.
+    #[error("the backlog store")]
+    Operation(#[from] Error),
+    /// The store's id is no text.
+    #[error("the object {ID_OBJECT} of the backlog store holds no id: something else wrote it")]
+    Id,
+    /// An operation took too long.
+    #[error("the backlog store has not answered for {} s", .0.as_secs())]
+    Silent(Duration),
+}
+
+/// The store of the parked backlog.
+#[derive(Clone, Debug)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    id: Arc<str>,
+    subscription: Arc<str>,
+    timeout: Duration,
+}
+
+impl Store {
+    /// Opens the store in a directory, `file:///path`, which is made when it is not there. What is written is on the disk
+    /// before the operation ends. `subscription` is the one whose events are parked.
+    ///
+    /// # Errors
+    /// When the directory cannot be made, or not be written to.
+    pub async fn open(url: &str, subscription: &str, timeout: Duration) -> Result<Self, StoreError> {
+        let path = url.strip_prefix(DIRECTORY).unwrap_or(url);
+        let directory = |source| StoreError::Directory { path: path.to_owned(), source };
+        std::fs::create_dir_all(FilePath::new(path)).map_err(directory)?;
+        let local = LocalFileSystem::new_with_prefix(path)?.with_fsync(true).with_automatic_cleanup(true);
+        Self::of(Arc::new(local), subscription, timeout).await
+    }
+
+    /// A store of these objects, with the id that it has or is given now.
+    async fn of(
+        objects: Arc<dyn ObjectStore>,
+        subscription: &str,
+        timeout: Duration,
+    ) -> Result<Self, StoreError> {
+        let id = tokio::time::timeout(timeout, id_of(&*objects)).await;
+        let id = id.map_err(|_| StoreError::Silent(timeout))??;
+        Ok(Self { objects, id: id.into(), subscription: Arc::from(subscription), timeout })
+    }
+
+    /// The store's id. Workers with different ones must not share partitions.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The folder of an endpoint's backlog in a partition.
+    #[must_use]
+    pub fn folder(&self, endpoint: &str, partition: u32) -> Folder {
+        Folder::new(&self.subscription, endpoint, partition)
+    }
+
+    /// Carries out an operation in a folder. Never takes longer than the timeout.
+    pub async fn execute(&self, folder: &Folder, operation: Operation) -> Outcome {
+        let done = tokio::time::timeout(self.timeout, self.try_execute(folder, operation)).await;
+        let done = done.unwrap_or(Err(StoreError::Silent(self.timeout)));
+        done.unwrap_or_else(|error| Outcome::Failed(Causes(&error).to_string()))
+    }
+
+    async fn try_execute(&self, folder: &Folder, operation: Operation) -> Result<Outcome, StoreError> {
+        match operation {
+            Operation::List => self.list(folder).await,
+            Operation::Claim(object, content) => {
+                self.create(&object, content).await?;
+                Ok(Outcome::Done)
+            }
+            Operation::Write(object, content) => {
+                self.objects.put(&Path::from(object), PutPayload::from(content)).await?;
+                Ok(Outcome::Done)
+            }
+            Operation::Read(segment, delivered) => {
+                let segment = self.read(&segment).await?;
+                let delivered = self.read(&delivered).await?.unwrap_or_default();
+                // What cannot be read here costs repeats, never an event.
+                Ok(Outcome::Read(segment, serde_json::from_slice(&delivered).unwrap_or_default()))
+            }
+            Operation::Delete(objects) => {
+                for object in objects {
+                    match self.objects.delete(&Path::from(object)).await {
+                        Ok(()) | Err(Error::NotFound { .. }) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                Ok(Outcome::Done)
+            }
+        }
+    }
+
+    async fn list(&self, folder: &Folder) -> Result<Outcome, StoreError> {
+        let listed = self.objects.list(Some(&Path::from(folder.path())));
+        let now = SystemTime::now();
+        let listed = listed.map_ok(|meta| Listed {
+            object: meta.location.to_string(),
+            bytes: meta.size,
+            // A clock that is behind the store's makes it new.
+            age: now.duration_since(meta.last_modified.into()).unwrap_or_default(),
+        });
+        let objects: Vec<Listed> = listed.try_collect().await?;
+        let Some(epoch) = claim::newest_claim(folder, &objects) else {
+            return Ok(Outcome::Listed(objects, None));
+        };
+        let content = self.read(&folder.object(&ObjectKind::Claim(epoch))).await?;
+        let content = content.as_deref().map(serde_json::from_slice::<Claim>).transpose();
+        match content {
+            Ok(claim) => Ok(Outcome::Listed(objects, claim)),
+            Err(error) => {
+                Ok(Outcome::Failed(format!("the claim in {} cannot be read: {error}", folder.path())))
+            }
+        }
+    }
+
+    /// Creates an object. Present already, it is this holder's own, whose answer was lost: nobody else has its epoch.
+    async fn create(&self, object: &str, content: Bytes) -> Result<(), StoreError> {
+        let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.objects.put_opts(&Path::from(object), PutPayload::from(content), create).await {
+            Ok(_) | Err(Error::AlreadyExists { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn read(&self, object: &str) -> Result<Option<Bytes>, StoreError> {
+        match self.objects.get(&Path::from(object)).await {
+            Ok(found) => Ok(Some(found.bytes().await?)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The id that the store has; a new one when it has none yet.
+async fn id_of(objects: &dyn ObjectStore) -> Result<String, StoreError> {
+    let path = Path::from(ID_OBJECT);
+    let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+    let new = PutPayload::from(Uuid::new_v4().to_string());
+    match objects.put_opts(&path, new, create).await {
+        Ok(_) | Err(Error::AlreadyExists { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let id = objects.get(&path).await?.bytes().await?;
+    let id = std::str::from_utf8(&id).map_err(|_| StoreError::Id)?.trim();
+    if id.is_empty() { Err(StoreError::Id) } else { Ok(id.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    async fn open(folder: &FilePath) -> Result<Store, StoreError> {
+        Store::open(&format!("file://{}", folder.display()), "delivery", TIMEOUT).await
+    }
+
+    #[tokio::test]
+    async fn a_store_keeps_its_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = open(folder.path()).await.unwrap();
+        let again = open(folder.path()).await.unwrap();
+        assert_eq!(first.id(), again.id());
+        let other = tempfile::tempdir().unwrap();
+        assert_ne!(open(other.path()).await.unwrap().id(), first.id());
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_cannot_be_made_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = open(&file.path().join("backlog")).await.err().unwrap().to_string();
+        assert!(error.contains(&*file.path().to_string_lossy()), "{error}");
+    }
+
+    #[tokio::test]
+    async fn operations_do_what_they_say() {
+        // given a claim and a segment
+        let root = tempfile::tempdir().unwrap();
+        let store = open(root.path()).await.unwrap();
+        let folder = store.folder("kafka-events", 3);
+        let claim = folder.object(&ObjectKind::Claim(twinroute_common::partition::Epoch::default()));
+        let content = Bytes::from_static(br#"{"segments":[]}"#);
+        assert_eq!(store.execute(&folder, Operation::List).await, Outcome::Listed(Vec::new(), None));
+        for _ in 0..2 {
+            let claimed = store.execute(&folder, Operation::Claim(claim.clone(), content.clone())).await;
+            assert_eq!(claimed, Outcome::Done);
+        }
+        let segment = format!("{}/a.segment", folder.path());
+        let delivered = format!("{}/a.delivered", folder.path());
+        let write = |object: &str, content: &'static [u8]| {
+            Operation::Write(object.to_owned(), Bytes::from_static(content))
+        };
+        assert_eq!(store.execute(&folder, write(&segment, b"text")).await, Outcome::Done);
+        assert_eq!(store.execute(&folder, write(&delivered, b"[0,2]")).await, Outcome::Done);
+
+        // then they are listed and read
+        let listed = store.execute(&folder, Operation::List).await;
+        assert!(matches!(&listed, Outcome::Listed(objects, Some(_)) if objects.len() == 3), "{listed:?}");
+        let read = Operation::Read(segment.clone(), delivered.clone());
+        let expected = Outcome::Read(Some(Bytes::from_static(b"text")), vec![0, 2]);
+        assert_eq!(store.execute(&folder, read.clone()).await, expected);
+
+        // when they are deleted, twice, they are gone
+        for _ in 0..2 {
+            let delete = Operation::Delete(vec![segment.clone(), delivered.clone()]);
+            assert_eq!(store.execute(&folder, delete).await, Outcome::Done);
+        }
+        assert_eq!(store.execute(&folder, read).await, Outcome::Read(None, Vec::new()));
+    }
+}

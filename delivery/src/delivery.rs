@@ -1,0 +1,58 @@
+//! A delivery: one CloudEvent for one endpoint, and where it came from.
+
+use std::sync::Arc;
+
+use twinroute_common::cloud_event::CloudEvent;
+
+use crate::settlement::{ItemRef, LeaseId};
+
+/// One CloudEvent to deliver, and what is settled by it.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// What is settled by it.
+    pub origin: Origin,
+    /// The event.
+    pub event: Arc<CloudEvent>,
+}
+
+/// Where a delivery came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// From capture: the item stays unacknowledged until the delivery is settled.
+    Stream(ItemRef),
+    /// From the parked backlog: it is acknowledged, and its segment is kept until the delivery is settled.
+    Backlog(Parked),
+}
+
+/// Names one event of the parked backlog of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Parked {
+    /// The lease under which it was read.
+    pub lease: LeaseId,
+    /// Its partition.
+    pub partition: u32,
+    /// Its segment; unique within the lease and partition.
+    pub segment: u64,
+    /// Its index within the segment.
+    pub index: u32,
+}
+
+impl Origin {
+    /// The lease without which nobody may deliver it.
+    #[must_use]
+    pub fn lease(&self) -> LeaseId {
+        match self {
+            Self::Stream(item) => item.lease,
+            Self::Backlog(parked) => parked.lease,
+        }
+    }
+
+    /// The partition.
+    #[must_use]
+    pub fn partition(&self) -> u32 {
+        match self {
+            Self::Stream(item) => item.partition,
+            Self::Backlog(parked) => parked.partition,
+        }
+    }
+}

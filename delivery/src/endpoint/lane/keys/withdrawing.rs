@@ -1,0 +1,65 @@
+//! What the queues know of deliveries from the stream: they can be taken out again, to be parked.
+
+use std::time::Instant;
+
+use super::{EntryState, KeyId, Keys, NONE, Phase, index};
+use crate::delivery::{Delivery, Origin};
+
+impl Keys {
+    /// Removes from each key what waits, from the first delivery of the stream on; and the keys that are empty then.
+    pub(in crate::endpoint::lane) fn withdraw(&mut self) -> (Vec<Delivery>, Vec<KeyId>) {
+        let mut withdrawn = Vec::new();
+        let keys: Vec<KeyId> = self.queues.iter().map(|(key, _)| index(key)).collect();
+        let emptied = keys.into_iter().filter(|&key| self.withdraw_from(key, &mut withdrawn)).collect();
+        (withdrawn, emptied)
+    }
+
+    /// Whether the key is empty then.
+    fn withdraw_from(&mut self, key: KeyId, withdrawn: &mut Vec<Delivery>) -> bool {
+        let Some(queue) = self.queues.get_mut(key as usize) else { return false };
+        // What is given up is being ended outside, and does not come back.
+        let given_up = if queue.phase == Phase::Ending { queue.front } else { NONE };
+        let (mut id, mut last, mut stays) = (queue.front, NONE, true);
+        while let Some(entry) = self.entries.get(id as usize) {
+            let behind = entry.behind;
+            let is_to_go = entry.state == EntryState::Waiting && is_of_stream(&entry.delivery);
+            stays = stays && (!is_to_go || id == given_up);
+            if stays {
+                last = id;
+            } else {
+                if queue.waiting == id {
+                    queue.waiting = NONE;
+                }
+                let entry = self.entries.remove(id as usize);
+                self.of_stream -= usize::from(is_of_stream(&entry.delivery));
+                withdrawn.push(entry.delivery);
+            }
+            id = behind;
+        }
+        queue.back = last;
+        match self.entries.get_mut(last as usize) {
+            Some(entry) => entry.behind = NONE,
+            None => self.remove(key),
+        }
+        last == NONE
+    }
+
+    pub(in crate::endpoint::lane) fn has_stream_open(&self) -> bool {
+        let mut open = self.entries.iter().filter(|(_, entry)| entry.state == EntryState::Open);
+        open.any(|(_, entry)| is_of_stream(&entry.delivery))
+    }
+
+    pub(in crate::endpoint::lane) fn of_stream(&self) -> usize {
+        self.of_stream
+    }
+
+    pub(in crate::endpoint::lane) fn oldest_of_stream(&self) -> Option<Instant> {
+        let entries = self.entries.iter().map(|(_, entry)| entry);
+        let of_stream = entries.filter(|entry| is_of_stream(&entry.delivery));
+        of_stream.map(|entry| entry.pushed_at).min()
+    }
+}
+
+pub(super) fn is_of_stream(delivery: &Delivery) -> bool {
+    matches!(delivery.origin, Origin::Stream(_))
+}

@@ -1,0 +1,370 @@
+//! Parking: the shelves of an endpoint, one for each partition that the worker holds, and their operations on the store.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use futures_util::future::{BoxFuture, FutureExt as _, join_all};
+use futures_util::stream::FuturesUnordered;
+use hashbrown::HashMap;
+use twinroute_common::backoff::Backoff;
+
+use super::LeaseSet;
+use super::lane::Lane;
+use crate::backlog::name::Folder;
+use crate::backlog::operation::{Operation, Outcome};
+use crate::backlog::shelf::{Leave, Shelf, ShelfLimits, Stock, Trouble};
+use crate::backlog::store::Store;
+use crate::config::BacklogSettings;
+use crate::delivery::{Delivery, Origin, Parked};
+use crate::holdings::Held;
+use crate::settlement::{ItemRef, LeaseId};
+
+/// Waits after an operation on the store has failed.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+
+/// Where and how events are parked.
+#[derive(Clone, Debug)]
+pub struct ParkingContext {
+    /// The store.
+    pub store: Store,
+    /// Limits.
+    pub settings: BacklogSettings,
+}
+
+/// The shelves of an endpoint.
+pub(super) struct Parking {
+    endpoint: String,
+    /// `None` when nothing is parked.
+    context: Option<ParkingContext>,
+    parked_bytes_max: u64,
+    read_bytes_max: u64,
+    shelves: HashMap<u32, Place>,
+    /// Shelves that have something to do, in turn.
+    busy: VecDeque<u32>,
+    running: FuturesUnordered<BoxFuture<'static, Done>>,
+    /// Segments that are being read.
+    reading: u64,
+}
+
+struct Place {
+    shelf: Shelf,
+    /// It is in the list of those that have something to do.
+    is_busy: bool,
+}
+
+/// An operation has come to its end.
+pub(super) struct Done {
+    partition: u32,
+    lease: LeaseId,
+    is_read: bool,
+    outcome: Outcome,
+}
+
+/// What the endpoint's destination allows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Conditions {
+    /// New events are parked.
+    pub(super) diverted: bool,
+    /// The destination does not answer: only as much is read as is needed to try it.
+    pub(super) tripped: bool,
+}
+
+/// What is parked at an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Parkings {
+    pub(super) stock: Stock,
+    pub(super) oldest: Option<Instant>,
+    pub(super) damaged: usize,
+    pub(super) trouble: Option<Trouble>,
+}
+
+impl Parking {
+    pub(super) fn new(endpoint: &str, context: Option<ParkingContext>) -> Self {
+        Self {
+            endpoint: endpoint.to_owned(),
+            context,
+            parked_bytes_max: 0,
+            read_bytes_max: 0,
+            shelves: HashMap::new(),
+            busy: VecDeque::new(),
+            running: FuturesUnordered::new(),
+            reading: 0,
+        }
+    }
+
+    /// Bounds: `None` for the worker's own.
+    pub(super) fn limit(&mut self, parked_bytes_max: Option<u64>, read_bytes_max: Option<u64>) {
+        if let Some(ParkingContext { settings, .. }) = &self.context {
+            self.parked_bytes_max = parked_bytes_max.unwrap_or(settings.parked_bytes_max);
+            self.read_bytes_max = read_bytes_max.unwrap_or_default().max(settings.read_bytes_max);
+        }
+    }
+
+    /// Events can be parked.
+    pub(super) fn is_used(&self) -> bool {
+        self.context.is_some()
+    }
+
+    /// Nothing is parked, and nothing is to be done.
+    pub(super) fn is_idle(&self) -> bool {
+        self.busy.is_empty()
+    }
+
+    /// Makes shelves for partitions that were granted, and looks what there is.
+    pub(super) fn follow(&mut self, held: &Held) {
+        let Some(ParkingContext { store, settings }) = &self.context else { return };
+        for (&partition, holding) in held.iter() {
+            let known = self.shelves.get(&partition);
+            if known.is_some_and(|place| place.shelf.lease() == holding.lease) {
+                continue;
+            }
+            let (first, longest) = RETRY;
+            let limits = ShelfLimits {
+                segment_bytes_max: settings.segment_bytes_max,
+                segment_linger: settings.segment_linger(),
+                backoff: Backoff::new(first, longest),
+            };
+            let lease = (holding.lease, holding.epoch);
+            let folder = store.folder(&self.endpoint, partition);
+            let shelf = Shelf::new(folder, partition, lease, holding.settled.clone(), limits);
+            let before = self.shelves.insert(partition, Place { shelf, is_busy: true });
+            if before.is_none_or(|place| !place.is_busy) {
+                self.busy.push_back(partition);
+            }
+        }
+    }
+
+    /// A lease that there is no shelf for yet.
+    pub(super) fn lacks(&self, origin: &Origin) -> bool {
+        let place = self.shelves.get(&origin.partition());
+        self.is_used() && place.is_none_or(|place| place.shelf.lease() != origin.lease())
+    }
+
+    /// Gives a delivery to the lane, or to the shelf where others stand before it.
+    pub(super) fn place(&mut self, delivery: Delivery, lane: &mut Lane, diverted: bool, now: Instant) {
+        let partition = delivery.origin.partition();
+        match self.shelves.get_mut(&partition) {
+            Some(place)
+                if place.shelf.lease() == delivery.origin.lease()
+                    && (diverted || !place.shelf.is_direct()) =>
+            {
+                place.shelf.push(delivery, now);
+                if !std::mem::replace(&mut place.is_busy, true) {
+                    self.busy.push_back(partition);
+                }
+            }
+            _ => lane.push(delivery, now),
+        }
+    }
+
+    /// Takes over what was with the lane, in the order of the stream.
+    pub(super) fn put_back(&mut self, withdrawn: Vec<Delivery>, lane: &mut Lane, now: Instant) {
+        let mut by_partition: HashMap<u32, Vec<Delivery>> = HashMap::new();
+        for delivery in withdrawn {
+            if self.lacks(&delivery.origin) {
+                // Its lease is over, and the lane is about to be told.
+                lane.push(delivery, now);
+            } else {
+                by_partition.entry(delivery.origin.partition()).or_default().push(delivery);
+            }
+        }
+        for (partition, deliveries) in by_partition {
+            let Some(place) = self.shelves.get_mut(&partition) else { continue };
+            place.shelf.push_before(deliveries, now);
+            if !std::mem::replace(&mut place.is_busy, true) {
+                self.busy.push_back(partition);
+            }
+        }
+    }
+
+    /// Starts what can be started, and gives the lane what stands at the front.
+    pub(super) fn advance(&mut self, lane: &mut Lane, conditions: Conditions, now: Instant) {
+        for _ in 0..self.busy.len() {
+            let Some(partition) = self.busy.pop_front() else { break };
+            let leave = self.leave(conditions);
+            let Some(place) = self.shelves.get_mut(&partition) else { continue };
+            for delivery in place.shelf.take_direct(leave) {
+                lane.push(delivery, now);
+            }
+            let Some(ParkingContext { store, settings }) = &self.context else { return };
+            let may_start = self.running.len() < settings.operations_max as usize;
+            if may_start && let Some(operation) = place.shelf.start(leave, now) {
+                let is_read = matches!(operation, Operation::Read(..));
+                self.reading += u64::from(is_read);
+                let (store, lease) = (store.clone(), place.shelf.lease());
+                let folder = store.folder(&self.endpoint, partition);
+                let run = async move {
+                    let outcome = store.execute(&folder, operation).await;
+                    Done { partition, lease, is_read, outcome }
+                };
+                self.running.push(run.boxed());
+            }
+            place.is_busy = !place.shelf.is_idle();
+            if place.is_busy {
+                self.busy.push_back(partition);
+            }
+        }
+    }
+
+    fn leave(&self, Conditions { diverted, tripped }: Conditions) -> Leave {
+        let Stock { bytes, read_bytes, .. } = self.stock();
+        let segment_bytes_max = self.context.as_ref().map_or(0, |context| context.settings.segment_bytes_max);
+        let in_memory = read_bytes + self.reading * segment_bytes_max;
+        let read_bytes = match in_memory {
+            // One is read however large it is: otherwise the backlog would never be tried.
+            0 => u64::MAX,
+            _ if tripped => 0,
+            _ => self.read_bytes_max.saturating_sub(in_memory),
+        };
+        Leave { park: diverted, read_bytes, write_bytes: self.parked_bytes_max.saturating_sub(bytes) }
+    }
+
+    fn stock(&self) -> Stock {
+        let mut sum = Stock::default();
+        for Place { shelf, .. } in self.shelves.values() {
+            let Stock { bytes, unread_events, read_bytes, waiting_events } = shelf.stock();
+            sum.bytes += bytes;
+            sum.unread_events += unread_events;
+            sum.read_bytes += read_bytes;
+            sum.waiting_events += waiting_events;
+        }
+        sum
+    }
+
+    /// The next operation that comes to its end; never, while none runs.
+    pub(super) async fn done(&mut self) -> Done {
+        match self.running.next().await {
+            Some(done) => done,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes what came of an operation. Items that are parked by it are added to `settled`.
+    pub(super) fn take(&mut self, done: Done, lane: &mut Lane, now: Instant, settled: &mut Vec<ItemRef>) {
+        let Done { partition, lease, is_read, outcome } = done;
+        self.reading = self.reading.saturating_sub(u64::from(is_read));
+        let mut durable = Vec::new();
+        let place = self.shelves.get_mut(&partition).filter(|place| place.shelf.lease() == lease);
+        // Otherwise the partition was given back meanwhile.
+        let Some(place) = place else { return };
+        for delivery in place.shelf.take(outcome, now, &mut durable) {
+            lane.push(delivery, now);
+        }
+        for origin in durable {
+            match origin {
+                Origin::Stream(item) => settled.push(item),
+                Origin::Backlog(parked) => self.delivered(parked),
+            }
+        }
+    }
+
+    /// A parked event needs nothing more.
+    pub(super) fn delivered(&mut self, parked: Parked) {
+        if let Some(place) = self.shelves.get_mut(&parked.partition) {
+            place.shelf.delivered(parked);
+        }
+    }
+
+    /// When [`Parking::advance`] may have something to do that it has not now.
+    pub(super) fn due_at(&self, conditions: Conditions) -> Option<Instant> {
+        let leave = self.leave(conditions);
+        let busy = self.busy.iter().filter_map(|partition| self.shelves.get(partition));
+        busy.filter_map(|place| place.shelf.due_at(leave)).min()
+    }
+
+    /// Has nothing more to do with some leases. Operations that run come to their end, and how far segments are is noted,
+    /// so that the next holder repeats nothing; what does not come to its end in `time` may be repeated.
+    pub(super) async fn release(
+        &mut self,
+        leases: &LeaseSet,
+        lane: &mut Lane,
+        settled: &mut Vec<ItemRef>,
+        time: Duration,
+    ) {
+        let finishing = async {
+            while self.is_running(leases) {
+                let done = self.done().await;
+                self.take(done, lane, Instant::now(), settled);
+            }
+            self.note(leases).await;
+        };
+        let _late = tokio::time::timeout(time, finishing).await;
+        self.shelves.retain(|_, place| !leases.contains(place.shelf.lease()));
+        self.busy.retain(|partition| self.shelves.contains_key(partition));
+        lane.forget(|lease| leases.contains(lease));
+    }
+
+    fn is_running(&self, leases: &LeaseSet) -> bool {
+        let mut shelves = self.shelves.values().map(|place| &place.shelf);
+        shelves.any(|shelf| shelf.is_running() && leases.contains(shelf.lease()))
+    }
+
+    fn note(&self, leases: &LeaseSet) -> impl Future<Output = ()> + Send + use<> {
+        let mut notes = Vec::new();
+        for (&partition, place) in &self.shelves {
+            if leases.contains(place.shelf.lease()) {
+                notes.extend(place.shelf.notes().into_iter().map(|note| (partition, note)));
+            }
+        }
+        let context = self.context.clone();
+        let endpoint = self.endpoint.clone();
+        async move {
+            let Some(ParkingContext { store, .. }) = context else { return };
+            let notes = notes.into_iter().map(|(partition, note)| (store.folder(&endpoint, partition), note));
+            let notes: Vec<_> = notes.collect();
+            join_all(notes.iter().map(|(folder, note)| store.execute(folder, note.clone()))).await;
+        }
+    }
+
+    /// Gives up everything: the endpoint is deleted. The items that were not parked yet, and how many events were; what is
+    /// returned last deletes what the store has of it, in the partitions that are held.
+    pub(super) fn discard(
+        &mut self,
+        held: &Held,
+    ) -> (Vec<ItemRef>, u64, impl Future<Output = ()> + Send + use<>) {
+        let Stock { unread_events, .. } = self.stock();
+        let mut items = Vec::new();
+        let mut partitions = Vec::new();
+        for (partition, place) in self.shelves.drain() {
+            items.extend(place.shelf.give_up().filter_map(|delivery| match delivery.origin {
+                Origin::Stream(item) => Some(item),
+                Origin::Backlog(_) => None,
+            }));
+            // A worker that stops holds nothing any more, and what is parked is the next holder's.
+            if held.contains_key(&partition) {
+                partitions.push(partition);
+            }
+        }
+        self.busy.clear();
+        let context = self.context.clone();
+        let endpoint = self.endpoint.clone();
+        let clear = async move {
+            let Some(ParkingContext { store, .. }) = context else { return };
+            let folders: Vec<Folder> =
+                partitions.into_iter().map(|partition| store.folder(&endpoint, partition)).collect();
+            join_all(folders.iter().map(|folder| clear(&store, folder))).await;
+        };
+        (items, unread_events, clear)
+    }
+
+    /// What is parked.
+    pub(super) fn look(&self) -> Parkings {
+        let shelves = || self.shelves.values().map(|place| &place.shelf);
+        let damaged = shelves().filter(|shelf| matches!(shelf.trouble(), Some(Trouble::Damaged { .. })));
+        Parkings {
+            stock: self.stock(),
+            oldest: shelves().filter_map(Shelf::oldest).min(),
+            damaged: damaged.count(),
+            trouble: shelves().find_map(Shelf::trouble),
+        }
+    }
+}
+
+/// Deletes all that is in a folder. What cannot be deleted stays, and costs room only: its endpoint is gone.
+async fn clear(store: &Store, folder: &Folder) {
+    if let Outcome::Listed(objects, _) = store.execute(folder, Operation::List).await {
+        let objects = objects.into_iter().map(|listed| listed.object).collect();
+        store.execute(folder, Operation::Delete(objects)).await;
+    }
+}

@@ -1,0 +1,80 @@
+//! How the endpoint is: followed after every step, and shown.
+
+use std::time::{Instant, SystemTime};
+
+use tracing::warn;
+
+use super::Task;
+use super::wait::now;
+use crate::backlog::shelf::Trouble;
+use crate::endpoint::parking::Parkings;
+use crate::endpoint::report::EndpointReport;
+use crate::sink::Reachability;
+
+/// What is said of a destination that is connected and does not answer.
+const SILENT: &str = "the destination is connected, but has answered nothing for endpoint.answer_timeout_ms";
+
+impl Task {
+    pub(super) fn follow_state(&mut self, now: Instant) {
+        let reachability = match &self.sink {
+            Some(sink) => sink.reachability.borrow().clone(),
+            None => Reachability::Connecting,
+        };
+        let before = self.health.state;
+        if self.lane.in_flight() == 0 {
+            self.silent_since = None;
+        } else if self.silent_since.is_none() {
+            self.silent_since = Some(now);
+        }
+        let silent_for = self.silent_since.map(|since| now.saturating_duration_since(since));
+        let is_silent = silent_for.is_some_and(|silent| silent > self.context.settings.answer_timeout());
+        match &reachability {
+            Reachability::Unreachable(why) => self.diversion.trip(why),
+            Reachability::Connected if is_silent => self.diversion.trip(SILENT),
+            // There is nothing to try it with.
+            Reachability::Connected if self.lane.is_empty() && self.parking.is_idle() => {
+                self.diversion.answered()
+            }
+            Reachability::Connected | Reachability::Connecting => {}
+        }
+        if let Some(why) = &self.refused {
+            self.diversion.trip(why);
+        }
+        let reachability = match self.diversion.tripped() {
+            Some(why) => Reachability::Unreachable(why.to_owned()),
+            None => reachability,
+        };
+        let refused = self.refused.as_deref();
+        let damaged = self.trouble.as_ref().filter(|trouble| matches!(trouble, Trouble::Damaged { .. }));
+        let damaged = damaged.map(ToString::to_string);
+        let has_setbacks = self.lane.has_setbacks() || self.trouble.is_some();
+        self.health.see(&reachability, refused.or(damaged.as_deref()), has_setbacks, SystemTime::now());
+        if self.health.state != before || self.report.borrow().refused.as_deref() != refused {
+            self.report_numbers();
+        }
+    }
+
+    pub(super) fn report_numbers(&mut self) {
+        let Parkings { stock, oldest, damaged, trouble } = self.parking.look();
+        if let Some(trouble) = &trouble {
+            self.health.refused(trouble);
+            if self.trouble.as_ref() != Some(trouble) {
+                warn!(endpoint = %self.endpoint.name, "{trouble}");
+            }
+        }
+        self.trouble = trouble;
+        let report = EndpointReport {
+            state: self.health.state,
+            since: self.health.since,
+            last_error: self.health.last_error.clone(),
+            refused: self.refused.clone(),
+            undelivered: self.lane.len() as u64 + stock.unread_events + stock.waiting_events,
+            oldest: self.lane.oldest().into_iter().chain(oldest).min(),
+            parked_events: stock.unread_events,
+            parked_bytes: stock.bytes,
+            damaged_segments: damaged,
+        };
+        self.counters.show(&report, self.lane.blocked_partitions().len(), now());
+        self.report.send_replace(report);
+    }
+}

@@ -1,0 +1,145 @@
+//! Tests of parking, with a sink that the test plays and a store in a directory.
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+use twinroute_common::partition::Epoch;
+
+use super::{delivery, start};
+use crate::backlog::store::Store;
+use crate::config::BacklogSettings;
+use crate::endpoint::{EndpointHandle, LeaseSet, ParkingContext};
+use crate::holdings::Holding;
+use crate::settlement::LeaseId;
+use crate::sink::Verdict;
+use crate::test_scene::{FarEnd, Scene};
+
+/// A scene with a store, in which partition 0 is held under lease 1.
+async fn scene() -> (Scene, TempDir) {
+    let root = tempfile::tempdir().unwrap();
+    let settings = BacklogSettings {
+        url: format!("file://{}", root.path().display()),
+        segment_linger_ms: 1,
+        ..BacklogSettings::default()
+    };
+    let store = Store::open(&settings.url, "delivery", settings.operation_timeout()).await.unwrap();
+    let mut scene = Scene::new();
+    scene.context.parking = Some(ParkingContext { store, settings });
+    hold(&scene, 1);
+    (scene, root)
+}
+
+/// Partition 0 is granted, and is settled up to anything that was sent.
+fn hold(scene: &Scene, lease: u64) {
+    let epoch = Epoch { generation: 1, counter: lease };
+    scene.context.holdings.grant([(0, Holding { lease: LeaseId(lease), epoch, settled: None })]);
+}
+
+/// The segments that are in the store.
+fn segments(root: &TempDir) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "segment") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// An endpoint whose destination is lost, with three parked events.
+async fn parked(scene: &mut Scene) -> (EndpointHandle, FarEnd) {
+    let (handle, sink) = start(scene).await;
+    sink.lose();
+    handle.deliver(vec![delivery(1, "a", 1), delivery(1, "b", 2), delivery(1, "a", 3)]).unwrap();
+    let mut settled = scene.settled(3).await;
+    settled.sort_unstable();
+    assert_eq!(settled, [1, 2, 3]);
+    (handle, sink)
+}
+
+/// Answers until so many events are taken; their numbers.
+async fn take(sink: &mut FarEnd, count: usize) -> Vec<String> {
+    let mut taken = Vec::new();
+    while taken.len() < count {
+        let (token, sequence) = sink.next().await.unwrap();
+        sink.answer(token, Verdict::Delivered).await;
+        taken.push(sequence);
+    }
+    taken
+}
+
+#[tokio::test]
+async fn what_a_lost_destination_does_not_take_is_settled_and_delivered_later() {
+    // given three parked events
+    let (mut scene, root) = scene().await;
+    let (handle, mut sink) = parked(&mut scene).await;
+    assert!(!segments(&root).is_empty());
+
+    // when the destination is back, and another event comes
+    sink.connect();
+    handle.deliver(vec![delivery(1, "a", 4)]).unwrap();
+
+    // then all are delivered, in order, and the store is empty
+    let taken = take(&mut sink, 4).await;
+    let of_a: Vec<&str> = taken.iter().map(|taken| &**taken).filter(|taken| *taken != "2").collect();
+    assert_eq!(of_a, ["1", "3", "4"]);
+    assert_eq!(scene.settled(1).await, [4]);
+    let mut report = handle.report().clone();
+    report.wait_for(|report| report.undelivered == 0 && report.parked_bytes == 0).await.unwrap();
+    assert_eq!(segments(&root), [PathBuf::new(); 0]);
+}
+
+#[tokio::test]
+async fn the_next_holder_delivers_what_is_left() {
+    // given parked events, of which one is delivered when the partition is given back
+    let (mut scene, _root) = scene().await;
+    let (handle, mut sink) = parked(&mut scene).await;
+    sink.connect();
+    assert_eq!(take(&mut sink, 1).await.len(), 1);
+    scene.context.holdings.end(|_| true);
+    let given_back = tokio::spawn(handle.clone().recall(LeaseSet::All));
+    sink.stop.cancelled().await;
+    drop(sink);
+    given_back.await.unwrap();
+
+    // when it is granted again
+    let mut sink = scene.sink().await;
+    hold(&scene, 2);
+
+    // then the rest is delivered, and nothing twice
+    let mut rest = take(&mut sink, 2).await;
+    rest.sort_unstable();
+    assert_eq!(rest, ["2", "3"]);
+    let mut report = handle.report().clone();
+    report.wait_for(|report| report.undelivered == 0 && report.parked_bytes == 0).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_leaves_what_is_parked() {
+    let (mut scene, root) = scene().await;
+    let (handle, sink) = parked(&mut scene).await;
+    let parked = segments(&root);
+    scene.context.holdings.end(|_| true);
+    drop(sink);
+    drop(handle);
+    scene.context.tasks.close();
+    scene.context.tasks.wait().await;
+    assert_eq!(segments(&root), parked);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_deleted_leaves_nothing() {
+    let (mut scene, root) = scene().await;
+    let (handle, sink) = parked(&mut scene).await;
+    drop(sink);
+    drop(handle);
+    scene.context.tasks.close();
+    scene.context.tasks.wait().await;
+    assert_eq!(segments(&root), [PathBuf::new(); 0]);
+}

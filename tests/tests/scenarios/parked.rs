@@ -1,0 +1,191 @@
+//! The parked backlog: what a broken sink does not take is kept in a store, through crashes, restarts and damage, and
+//! delivered in order when the sink is back.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+use twinroute_proto::routes::v1::EndpointHealth;
+use twinroute_tests::{
+    services::{Program, Service},
+    stack::SOURCE,
+};
+
+use crate::{
+    load::{Load, load},
+    scene::DEADLINE,
+};
+
+/// Twins of each scenario, and how often each is updated while a sink is away.
+const TWINS: i32 = 1_000;
+const ROUNDS: i32 = 5;
+const CHANGES: usize = 6_000;
+
+#[test]
+fn what_a_killed_worker_has_parked_is_delivered_by_the_next_holder() -> Result<()> {
+    load(async |load| {
+        // Given a broker that is down, and its events parked
+        let twins = "parked-killed";
+        park_mqtt(load, twins).await?;
+        // When both workers are killed, and others take their place
+        for worker in &mut load.stack.workers {
+            worker.kill().await?;
+        }
+        load.stack.workers.clear();
+        load.stack.add_worker()?;
+        load.stack.add_worker()?;
+        // Then they find what is parked
+        load.until_endpoint("mqtt", DEADLINE, |state| state.backlog_events >= 5_000).await?;
+        // And when the broker is back, all arrives, in order
+        load.stack.servers.mosquitto.start_again().await?;
+        load.settles(twins).await?;
+        let drained = load.until_endpoint("mqtt", DEADLINE, |state| state.backlog_bytes == 0).await?;
+        assert_eq!(drained.backlog_events, 0);
+        Ok(())
+    })
+}
+
+#[test]
+fn workers_that_are_restarted_during_an_outage_repeat_nothing() -> Result<()> {
+    load(async |load| {
+        // Given a broker that is down, and its events parked
+        let twins = "parked-restarted";
+        park_mqtt(load, twins).await?;
+        // When one worker after the other is stopped and another one started
+        for _ in 0..2 {
+            load.stack.add_worker()?;
+            load.stack.workers.last_mut().context("a worker")?.until_ready().await?;
+            load.stack.workers.remove(0).terminate().await?;
+        }
+        // And the broker is back
+        load.stack.servers.mosquitto.start_again().await?;
+        // Then all arrives, once
+        let verdicts = load.settles(twins).await?;
+        assert_eq!(verdicts.0.map(|verdict| verdict.repeated), [0, 0, 0]);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_kafka_that_accepts_and_never_answers_holds_up_nobody() -> Result<()> {
+    load(async |load| {
+        // Given a broker that stands still
+        let twins = "parked-silent";
+        load.create(twins, TWINS).await?;
+        load.settles(twins).await?;
+        load.stack.servers.kafka.process().pause()?;
+        // When twins are updated
+        load.update(twins, TWINS, ROUNDS).await?.end().await?;
+        let written = load.stack.servers.postgres.wal_end().await?;
+        // Then the slot follows, and the endpoint is down
+        load.until_endpoint("kafka", DEADLINE, |state| state.health() == EndpointHealth::Down).await?;
+        load.until_confirmed(written).await?;
+        // And when the broker goes on, all arrives, in order
+        load.stack.servers.kafka.process().resume()?;
+        load.settles(twins).await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn while_the_blobs_of_kusto_are_away_the_others_go_on() -> Result<()> {
+    load(async |load| {
+        // Given blob storage that is stopped
+        let twins = "parked-blobs";
+        load.create(twins, TWINS).await?;
+        load.settles(twins).await?;
+        load.stack.servers.azurite.stop().await?;
+        // When twins are updated
+        load.update(twins, TWINS, ROUNDS).await?.end().await?;
+        let written = load.stack.servers.postgres.wal_end().await?;
+        // Then Kafka has it all, and the slot follows
+        load.until_arrived(twins, CHANGES).await?;
+        load.until_confirmed(written).await?;
+        // And when it is back, all arrives, in order
+        load.stack.servers.azurite.start_again().await?;
+        load.settles(twins).await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_damaged_segment_stops_its_partition_and_is_named() -> Result<()> {
+    load(async |load| {
+        // Given parked events, of which one segment is damaged
+        let twins = "parked-damaged";
+        park_mqtt(load, twins).await?;
+        let segment = segments(&load.stack.workers.first().context("a worker")?.directory().join("backlog"))?
+            .pop()
+            .context("no segment")?;
+        let content = std::fs::read(&segment)?;
+        std::fs::write(&segment, content.get(..content.len() / 2).context("nothing in it")?)?;
+        // When the broker is back
+        load.stack.servers.mosquitto.start_again().await?;
+        // Then the endpoint names the object
+        let name = segment.file_name().context("a name")?.to_string_lossy().into_owned();
+        load.until_endpoint("mqtt", DEADLINE, |state| {
+            state.health() == EndpointHealth::Down && state.last_error.contains(&name)
+        })
+        .await?;
+        // And when it is mended, and looked at anew, nothing is lost
+        std::fs::write(&segment, content)?;
+        for worker in &mut load.stack.workers {
+            worker.kill().await?;
+            worker.start_again()?;
+            worker.until_ready().await?;
+        }
+        load.settles(twins).await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_worker_with_another_store_is_refused_with_the_reason() -> Result<()> {
+    load(async |load| {
+        // When a worker is started with a store of its own
+        let dir = load.stack.workers.first().context("a worker")?.directory().to_owned();
+        let settings = json!({
+            "worker": { "id": "with-another-store", "source": SOURCE },
+            "capture": { "addresses": format!("http://{}", load.stack.capture.grpc()) },
+            "routes_api": { "addresses": format!("http://{}", load.stack.routes_api.grpc()) },
+            "backlog": { "url": format!("file://{}/another-backlog", dir.display()) },
+        });
+        let worker = Service::start(Program::Delivery, "with-another-store", settings, &dir)?;
+        // Then it says why it is not ready, and the others go on
+        let refused = |status, text: &str| status == 503 && text.contains("group_token");
+        worker.until_page(DEADLINE, "/readyz", refused).await?;
+        load.create("another-store", 100).await?;
+        load.settles("another-store").await?;
+        Ok(())
+    })
+}
+
+/// Stops the broker, updates twins, and waits until what it lacks is parked and acknowledged.
+async fn park_mqtt(load: &mut Load, twins: &str) -> Result<()> {
+    load.create(twins, TWINS).await?;
+    load.settles(twins).await?;
+    load.stack.servers.mosquitto.stop().await?;
+    load.update(twins, TWINS, ROUNDS).await?.end().await?;
+    let written = load.stack.servers.postgres.wal_end().await?;
+    load.until_arrived(twins, CHANGES).await?;
+    load.until_confirmed(written).await
+}
+
+/// The segments of the endpoint for MQTT.
+fn segments(store: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![store.join("delivery").join("mqtt")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "segment") {
+                found.push(path);
+            }
+        }
+    }
+    ensure!(!found.is_empty(), "{} has no segment", store.display());
+    found.sort();
+    Ok(found)
+}
