@@ -61,9 +61,12 @@ fn an_event_too_large_within_a_batch_is_a_dead_letter_and_all_others_arrive_in_o
         let log = std::fs::read_to_string(letters.worker()?.log())?;
         let told = log.lines().filter(|line| line.contains(text(letter, "id"))).count();
         assert_eq!(told, 1, "{log}");
-        let state = letters.state().await?;
-        ensure!(state.health() == EndpointHealth::Healthy && state.backlog_events == 0, "{state:?}");
-        Ok(())
+        wait::until(DEADLINE, "the endpoint to have nothing left", async || {
+            let state = letters.state().await?;
+            ensure!(state.health() == EndpointHealth::Healthy && state.backlog_events == 0, "{state:?}");
+            Ok(())
+        })
+        .await
     })
 }
 
