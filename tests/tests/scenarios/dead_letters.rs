@@ -49,7 +49,9 @@ fn an_event_too_large_within_a_batch_is_a_dead_letter_and_all_others_arrive_in_o
         let hour = time.get(..13).unwrap_or_default().replace(['-', 'T'], "/");
         assert_eq!(*name, format!("{ENDPOINT}/{hour}/{}.json", text(letter, "id")));
         assert_eq!(text(letter, "deadlettercode"), "MSG_SIZE_TOO_LARGE");
-        assert_eq!(letter.get("deadletterattempts"), Some(&json!(1)));
+        assert!(
+            letter.get("deadletterattempts").and_then(Value::as_u64).is_some_and(|attempts| attempts >= 1)
+        );
         assert!(!text(letter, "deadletterreason").is_empty() && text(letter, "deadlettertime") >= time);
         assert_eq!(text(letter, "partitionkey"), "big");
         assert!(letter.get("data").is_some_and(|data| data.to_string().contains(&too_large)));
@@ -61,9 +63,12 @@ fn an_event_too_large_within_a_batch_is_a_dead_letter_and_all_others_arrive_in_o
         let log = std::fs::read_to_string(letters.worker()?.log())?;
         let told = log.lines().filter(|line| line.contains(text(letter, "id"))).count();
         assert_eq!(told, 1, "{log}");
-        let state = letters.state().await?;
-        ensure!(state.health() == EndpointHealth::Healthy && state.backlog_events == 0, "{state:?}");
-        Ok(())
+        wait::until(DEADLINE, "the endpoint to have nothing left", async || {
+            let state = letters.state().await?;
+            ensure!(state.health() == EndpointHealth::Healthy && state.backlog_events == 0, "{state:?}");
+            Ok(())
+        })
+        .await
     })
 }
 
@@ -174,7 +179,8 @@ fn dead_letters_are_listed_shown_and_purged_with_a_credential_of_their_own() -> 
         let ids: BTreeSet<String> = listed.iter().map(|letter| letter.event_id.clone()).collect();
         assert_eq!((listed.len(), ids.len()), (5, 5));
         for letter in &listed {
-            ensure!(letter.code == "MSG_SIZE_TOO_LARGE" && letter.attempts == 1, "{letter:?}");
+            // One that was refused behind another one of its key was sent once more when that had come to its end.
+            ensure!(letter.code == "MSG_SIZE_TOO_LARGE" && letter.attempts >= 1, "{letter:?}");
             let times = (letter.event_time.is_some(), letter.dead_letter_time.is_some());
             ensure!(letter.content.is_empty() && times == (true, true), "{letter:?}");
         }
