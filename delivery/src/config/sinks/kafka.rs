@@ -24,8 +24,8 @@ pub struct KafkaLimits {
     pub message_bytes_max: usize,
     /// How long a broker may take for one request, in milliseconds. Default 30,000: as Kafka's own clients.
     pub request_timeout_ms: u64,
-    /// How long a topic that does not exist is waited for before its events are answered, in milliseconds. Default
-    /// 10,000: a topic that was just created is known by then.
+    /// How long a topic that does not exist is waited for before anything is written to it, and again before its events
+    /// are answered, in milliseconds. Default 10,000: a topic that was just created is known by then.
     pub topic_wait_ms: u64,
     /// How long to wait before a producer that failed is replaced, in milliseconds. Default 200: the wait doubles to
     /// `restart_max_ms` while nothing is delivered.
