@@ -226,7 +226,7 @@ fn firsts(delivered: &[u32]) -> Vec<u32> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
 
     #[test]
     fn every_event_is_delivered_in_order_and_once_unless_there_is_a_fault(

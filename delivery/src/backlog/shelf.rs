@@ -4,16 +4,17 @@
 //! stands behind what it has parked. As soon as everything parked is with the endpoint's lane, new events go there
 //! directly.
 
+mod limits;
 mod segments;
 mod stock;
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use twinroute_common::backoff::Backoff;
 use twinroute_common::partition::Epoch;
 
-use self::segments::{Segments, Stored, Totals};
+pub use self::limits::{Leave, ShelfLimits};
+use self::segments::{Segments, Stored};
 pub use self::stock::{Stock, Trouble};
 use super::claim::{self, Adopted, Claim, Finding, Found, Listed};
 use super::name::{Folder, ObjectKind, SegmentName};
@@ -21,28 +22,6 @@ use super::operation::{Operation, Outcome};
 use super::segment;
 use crate::delivery::{Delivery, Origin, Parked};
 use crate::settlement::LeaseId;
-
-/// Limits of a shelf.
-#[derive(Clone, Debug)]
-pub struct ShelfLimits {
-    /// A segment is written when so many bytes wait.
-    pub segment_bytes_max: u64,
-    /// And when the first of them has waited so long.
-    pub segment_linger: Duration,
-    /// Waits after a failed operation.
-    pub backoff: Backoff,
-}
-
-/// What an endpoint lets its shelves do now.
-#[derive(Clone, Copy, Debug)]
-pub struct Leave {
-    /// New events are parked, since the destination does not take them.
-    pub park: bool,
-    /// Bytes that may be read.
-    pub read_bytes: u64,
-    /// Bytes that may be written, up to the endpoint's bound.
-    pub write_bytes: u64,
-}
 
 /// The parked backlog of one endpoint in one partition under one lease.
 #[derive(Debug)]
@@ -129,10 +108,18 @@ impl Shelf {
     /// New events may go to the lane directly: all that stands before them is there.
     #[must_use]
     pub fn is_direct(&self) -> bool {
-        matches!(self.phase, Phase::Known | Phase::Claimed)
-            && self.writing.is_none()
-            && self.behind.is_empty()
-            && self.segments.all_with_lane()
+        self.behind.is_empty() && self.nothing_is_before()
+    }
+
+    /// All that stands before what waits here is with the lane. What a former holder has left is not in the way only when
+    /// this one's claim is durable: the next would take it for a part of the backlog.
+    fn nothing_is_before(&self) -> bool {
+        let is_looked_through = match self.phase {
+            Phase::Unknown | Phase::Fenced => false,
+            Phase::Known => self.segments.is_empty() && self.garbage.is_empty(),
+            Phase::Claimed => self.segments.all_with_lane(),
+        };
+        is_looked_through && self.writing.is_none()
     }
 
     /// Nothing is parked, and nothing is to be done.
@@ -165,8 +152,7 @@ impl Shelf {
 
     /// What may go to the lane now without being parked.
     pub fn take_direct(&mut self, leave: Leave) -> VecDeque<Delivery> {
-        let known = matches!(self.phase, Phase::Known | Phase::Claimed);
-        if leave.park || !known || self.writing.is_some() || !self.segments.all_with_lane() {
+        if leave.park || !self.nothing_is_before() {
             return VecDeque::new();
         }
         self.behind_bytes = 0;
@@ -384,37 +370,5 @@ impl Shelf {
     pub fn give_up(self) -> impl Iterator<Item = Delivery> {
         let writing = self.writing.into_iter().flat_map(|writing| writing.deliveries);
         writing.chain(self.behind)
-    }
-
-    /// Gives up a damaged segment, named by its object; whether there was one.
-    pub fn skip(&mut self, object: &str) -> bool {
-        let folder = &self.folder;
-        self.segments.skip(|name| folder.object(&ObjectKind::Segment(name.clone())) == object)
-    }
-
-    /// How the shelf is.
-    #[must_use]
-    pub fn stock(&self) -> Stock {
-        let Totals { bytes, unread_events, read_bytes } = self.segments.totals();
-        let writing = self.writing.as_ref().map_or(0, |writing| writing.deliveries.len());
-        Stock { bytes, unread_events, read_bytes, waiting_events: (writing + self.behind.len()) as u64 }
-    }
-
-    /// Since when the oldest event is here that is not delivered.
-    #[must_use]
-    pub fn oldest(&self) -> Option<Instant> {
-        let stored = self.segments.iter().next().map(|stored| stored.since);
-        stored.or(self.behind_since)
-    }
-
-    /// Why the shelf does not go on: the segment that cannot be read, or the operation that fails.
-    #[must_use]
-    pub fn trouble(&self) -> Option<Trouble> {
-        let damaged = self.segments.damage().map(|(name, damage)| Trouble::Damaged {
-            object: self.folder.object(&ObjectKind::Segment(name.clone())),
-            partition: self.partition,
-            damage: damage.clone(),
-        });
-        damaged.or_else(|| self.error.clone().map(Trouble::Store))
     }
 }

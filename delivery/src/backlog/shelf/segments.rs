@@ -152,16 +152,6 @@ impl Segments {
         })
     }
 
-    /// Gives up a damaged segment; whether there was one of this name.
-    pub(super) fn skip(&mut self, is_it: impl Fn(&SegmentName) -> bool) -> bool {
-        let damaged =
-            |entry: &&mut Entry| matches!(entry.state, State::Damaged(_)) && is_it(&entry.stored.name);
-        let Some(entry) = self.entries.iter_mut().find(damaged) else { return false };
-        entry.state = State::Reading;
-        self.vanished();
-        true
-    }
-
     /// An event of a segment needs nothing more.
     pub(super) fn delivered(&mut self, id: u64, index: u32) {
         let Ok(place) = self.entries.binary_search_by_key(&id, |entry| entry.id) else { return };

@@ -1,6 +1,39 @@
 //! What a shelf has, and why it does not go on.
 
+use std::time::Instant;
+
+use super::Shelf;
+use super::segments::Totals;
+use crate::backlog::name::ObjectKind;
 use crate::backlog::segment::Damage;
+
+impl Shelf {
+    /// How the shelf is.
+    #[must_use]
+    pub fn stock(&self) -> Stock {
+        let Totals { bytes, unread_events, read_bytes } = self.segments.totals();
+        let writing = self.writing.as_ref().map_or(0, |writing| writing.deliveries.len());
+        Stock { bytes, unread_events, read_bytes, waiting_events: (writing + self.behind.len()) as u64 }
+    }
+
+    /// Since when the oldest event is here that is not delivered.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Instant> {
+        let stored = self.segments.iter().next().map(|stored| stored.since);
+        stored.or(self.behind_since)
+    }
+
+    /// Why the shelf does not go on: the segment that cannot be read, or the operation that fails.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        let damaged = self.segments.damage().map(|(name, damage)| Trouble::Damaged {
+            object: self.folder.object(&ObjectKind::Segment(name.clone())),
+            partition: self.partition,
+            damage: damage.clone(),
+        });
+        damaged.or_else(|| self.error.clone().map(Trouble::Store))
+    }
+}
 
 /// What a shelf has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,10 +51,10 @@ pub struct Stock {
 /// Why a shelf does not go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
-    /// Nothing behind a segment that cannot be read is delivered, until an operator skips it.
+    /// Nothing behind a segment that cannot be read is delivered, until an operator puts it right.
     #[error(
         "the parked segment {object} cannot be read: {damage}; nothing behind it in partition {partition} is \
-             delivered until it is skipped by SkipBacklogSegment"
+             delivered until it is put right, or taken away, and this worker is started again"
     )]
     Damaged {
         /// Path of its object.
