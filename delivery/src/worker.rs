@@ -12,7 +12,7 @@ use twinroute_common::route::{Destination, Endpoint};
 use twinroute_common::service::Context;
 
 use crate::backlog::store::{Store, StoreError};
-use crate::config::DeliverySettings;
+use crate::config::{DeliverySettings, StreamSettings};
 use crate::endpoint::{EndpointContext, ParkingContext, StartSink};
 use crate::holdings::Holdings;
 use crate::letter_box::{LetterBox, ResolveSecret, resolve_by};
@@ -56,19 +56,11 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     let settings = Arc::clone(&context.settings);
     let worker_id = settings.worker.id_or_new();
     info!(worker_id, "delivery worker");
-    let (stream_metrics, endpoint_metrics, letter_metrics) = {
-        let mut registry = context.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        let streams = StreamMetrics::new(&mut registry);
-        (streams, EndpointMetrics::new(&mut registry), LetterMetrics::new(&mut registry))
-    };
-    let stream_condition = context.health.condition("capture stream");
-    let routes_condition = context.health.condition("route table");
-    let cache = cache(&settings)?;
-    let mut stream_settings = settings.stream.clone();
-    let parking = parking(&settings).await?;
-    if let Some(ParkingContext { store, .. }) = &parking {
-        store.id().clone_into(&mut stream_settings.group_token);
-    }
+    let Metrics { stream_metrics, endpoint_metrics, letter_metrics } = Metrics::new(&context);
+    let [stream_condition, routes_condition] =
+        ["capture stream", "route table"].map(|name| context.health.condition(name));
+    let (cache, parking) = (cache(&settings)?, parking(&settings).await?);
+    let stream_settings = stream_settings(&settings, parking.as_ref());
     let routing = CurrentRouting::none();
     let holdings = Holdings::default();
     let fence = Arc::new(Fence::closed());
@@ -76,7 +68,7 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     let (poison, poison_reports) = watch::channel(None);
     let tasks = TaskTracker::new();
     let resolve_secret = resolve_by(settings.secrets.clone());
-    let poison_letters = poison_letters(&settings, Arc::clone(&resolve_secret), &letter_metrics);
+    let poison_letters = poison_letters(&settings, &resolve_secret, &letter_metrics);
     let endpoints = EndpointContext {
         fence: Arc::clone(&fence),
         settled: settled.clone(),
@@ -102,7 +94,6 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
         condition: routes_condition,
         stop: stop.clone(),
     }));
-    let (part, whole) = SETTLING;
     let following_capture = stream::run(StreamContext {
         capture: settings.capture.clone(),
         settings: stream_settings,
@@ -117,7 +108,7 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
         poison_letters,
         metrics: stream_metrics,
         drain: context.shutdown.clone(),
-        drain_timeout: context.grace * part / whole,
+        drain_timeout: context.grace * SETTLING.0 / SETTLING.1,
     });
     let end = alive(&context.health.liveness(), following_capture).await;
 
@@ -132,6 +123,33 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     let _part = context.drain.part("sinks");
     tasks.wait().await;
     end.map_err(Into::into)
+}
+
+/// The numbers that a worker shows.
+struct Metrics {
+    stream_metrics: StreamMetrics,
+    endpoint_metrics: EndpointMetrics,
+    letter_metrics: LetterMetrics,
+}
+
+impl Metrics {
+    fn new(context: &Context<DeliverySettings>) -> Self {
+        let mut registry = context.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        Self {
+            stream_metrics: StreamMetrics::new(&mut registry),
+            endpoint_metrics: EndpointMetrics::new(&mut registry),
+            letter_metrics: LetterMetrics::new(&mut registry),
+        }
+    }
+}
+
+/// Workers that park share a store, and are refused when they do not.
+fn stream_settings(settings: &DeliverySettings, parking: Option<&ParkingContext>) -> StreamSettings {
+    let mut stream = settings.stream.clone();
+    if let Some(ParkingContext { store, .. }) = parking {
+        store.id().clone_into(&mut stream.group_token);
+    }
+    stream
 }
 
 /// Where events are parked; `None` for nowhere.
@@ -157,11 +175,11 @@ fn cache(settings: &DeliverySettings) -> Result<Option<Arc<Cache>>, WorkerError>
 /// Where items go that no endpoint could take.
 fn poison_letters(
     settings: &DeliverySettings,
-    resolve: ResolveSecret,
+    resolve: &ResolveSecret,
     metrics: &LetterMetrics,
 ) -> Option<LetterBox> {
     let container = settings.dead_letters.container()?;
-    Some(LetterBox::new(POISON, container, resolve, metrics.of(POISON)))
+    Some(LetterBox::new(POISON, container, Arc::clone(resolve), metrics.of(POISON)))
 }
 
 fn start_sink(settings: &DeliverySettings, worker_id: &str) -> StartSink {

@@ -4,6 +4,7 @@
 //! stands behind what it has parked. As soon as everything parked is with the endpoint's lane, new events go there
 //! directly.
 
+mod choice;
 mod limits;
 mod segments;
 mod stock;
@@ -16,7 +17,7 @@ use twinroute_common::partition::Epoch;
 pub use self::limits::{Leave, ShelfLimits};
 use self::segments::{Segments, Stored};
 pub use self::stock::{Stock, Trouble};
-use super::claim::{self, Adopted, Claim, Finding, Found, Listed};
+use super::claim::{self, Claim, Finding, Found, Listed};
 use super::name::{Folder, ObjectKind, SegmentName};
 use super::operation::{Operation, Outcome};
 use super::segment;
@@ -44,8 +45,10 @@ pub struct Shelf {
     /// What is being written.
     writing: Option<Writing>,
     running: Option<Operation>,
-    /// A failed operation, and when to try it again.
-    again: Option<(Instant, Operation)>,
+    /// Failed operations, at most one of a kind, and when to try them again.
+    again: Vec<(Instant, Operation)>,
+    /// The last operation was a write: reads and deletions have their turn.
+    has_written: bool,
     error: Option<String>,
 }
 
@@ -94,7 +97,8 @@ impl Shelf {
             behind_since: None,
             writing: None,
             running: None,
-            again: None,
+            again: Vec::new(),
+            has_written: false,
             error: None,
         }
     }
@@ -152,118 +156,16 @@ impl Shelf {
 
     /// What may go to the lane now without being parked.
     pub fn take_direct(&mut self, leave: Leave) -> VecDeque<Delivery> {
-        if leave.park || !self.nothing_is_before() {
+        if leave.park {
+            return VecDeque::new();
+        }
+        self.give_up_writing();
+        if !self.nothing_is_before() {
             return VecDeque::new();
         }
         self.behind_bytes = 0;
         self.behind_since = None;
         std::mem::take(&mut self.behind)
-    }
-
-    /// The next operation, if one may be started at `now`. It runs until its outcome is told.
-    pub fn start(&mut self, leave: Leave, now: Instant) -> Option<Operation> {
-        if self.running.is_some() {
-            return None;
-        }
-        let operation = match self.again.take() {
-            Some((at, operation)) if at > now => {
-                self.again = Some((at, operation));
-                return None;
-            }
-            Some((_, operation)) => operation,
-            None => self.next(leave, now)?,
-        };
-        self.running = Some(operation.clone());
-        Some(operation)
-    }
-
-    /// When [`Shelf::start`] may have something that it has not now.
-    #[must_use]
-    pub fn due_at(&self, leave: Leave) -> Option<Instant> {
-        if self.running.is_some() {
-            return None;
-        }
-        let again = self.again.as_ref().map(|(at, _)| *at);
-        let written = self.behind_since.filter(|_| self.is_to_be_parked(leave));
-        again.or(written.map(|since| since + self.limits.segment_linger))
-    }
-
-    fn next(&mut self, leave: Leave, now: Instant) -> Option<Operation> {
-        match self.phase {
-            Phase::Unknown => return Some(Operation::List),
-            Phase::Fenced => return None,
-            Phase::Known | Phase::Claimed => {}
-        }
-        let is_due = self.is_due(leave, now);
-        let needs_claim = is_due || !self.segments.is_empty() || !self.garbage.is_empty();
-        if self.phase == Phase::Known {
-            return needs_claim.then(|| self.claim());
-        }
-        if is_due {
-            return Some(self.write());
-        }
-        if !self.garbage.is_empty() {
-            return Some(Operation::Delete(self.garbage.clone()));
-        }
-        if let Some(name) = self.segments.finished() {
-            return Some(Operation::Delete(self.objects_of(name).into()));
-        }
-        let next = self.segments.next_to_read(leave.read_bytes)?;
-        let [segment, delivered] = self.objects_of(&next);
-        Some(Operation::Read(segment, delivered))
-    }
-
-    fn is_to_be_parked(&self, leave: Leave) -> bool {
-        (leave.park || !self.segments.all_with_lane()) && leave.write_bytes >= self.behind_bytes
-    }
-
-    fn is_due(&self, leave: Leave, now: Instant) -> bool {
-        let Some(since) = self.behind_since.filter(|_| self.is_to_be_parked(leave)) else { return false };
-        self.behind_bytes >= self.limits.segment_bytes_max || since + self.limits.segment_linger <= now
-    }
-
-    fn objects_of(&self, name: &SegmentName) -> [String; 2] {
-        let segment = ObjectKind::Segment(name.clone());
-        [self.folder.object(&segment), self.folder.object(&ObjectKind::Delivered(name.clone()))]
-    }
-
-    fn claim(&self) -> Operation {
-        let adopted = |stored: &Stored| Adopted {
-            object: self.folder.object(&ObjectKind::Segment(stored.name.clone())),
-            cut: stored.cut.clone(),
-        };
-        let claim = Claim { segments: self.segments.iter().map(adopted).collect() };
-        // A list of texts is always JSON.
-        let content = serde_json::to_vec(&claim).unwrap_or_default();
-        Operation::Claim(self.folder.object(&ObjectKind::Claim(self.epoch)), content.into())
-    }
-
-    fn write(&mut self) -> Operation {
-        let mut deliveries = Vec::new();
-        let mut bytes = 0;
-        while bytes < self.limits.segment_bytes_max
-            && let Some(delivery) = self.behind.pop_front()
-        {
-            bytes += segment::bytes_of(&delivery.event);
-            deliveries.push(delivery);
-        }
-        self.behind_bytes = self.behind_bytes.saturating_sub(bytes);
-        if self.behind.is_empty() {
-            self.behind_since = None;
-        }
-        self.written += 1;
-        let sequences = || deliveries.iter().map(|delivery| &*delivery.event.sequence);
-        let name = SegmentName {
-            epoch: self.epoch,
-            number: self.written,
-            events: deliveries.len() as u64,
-            first: sequences().min().unwrap_or_default().to_owned(),
-            last: sequences().max().unwrap_or_default().to_owned(),
-        };
-        let content = segment::encode(deliveries.iter().map(|delivery| &*delivery.event));
-        let object = self.folder.object(&ObjectKind::Segment(name.clone()));
-        self.writing = Some(Writing { name, deliveries, bytes: content.len() as u64 });
-        Operation::Write(object, content)
     }
 
     /// Takes the outcome of the operation that runs. What is durable by it is added to `durable`; what goes to the lane
@@ -272,7 +174,7 @@ impl Shelf {
         let Some(operation) = self.running.take() else { return Vec::new() };
         if let Outcome::Failed(error) = outcome {
             self.error = Some(error);
-            self.again = Some((now + self.limits.backoff.next(), operation));
+            self.again.push((now + self.limits.backoff.next(), operation));
             return Vec::new();
         }
         self.error = None;
@@ -304,6 +206,12 @@ impl Shelf {
                     self.segments.push(Stored { name, cut, bytes, since });
                 }
                 self.garbage = garbage;
+                // An endpoint that was deleted and made again writes on under its epoch.
+                let own = objects.iter().filter_map(|listed| match self.folder.read(&listed.object) {
+                    Some(ObjectKind::Segment(name)) if name.epoch == self.epoch => Some(name.number),
+                    _ => None,
+                });
+                self.written = own.max().unwrap_or_default();
                 self.phase = if claimed == Some(self.epoch) { Phase::Claimed } else { Phase::Known };
             }
         }
@@ -356,19 +264,26 @@ impl Shelf {
     /// are all delivered are deleted, and of the others at the lane is noted which are.
     #[must_use]
     pub fn notes(&self) -> Vec<Operation> {
-        let finished = self.segments.all_finished();
-        let finished = finished.map(|name| Operation::Delete(self.objects_of(name).into()));
+        let finished = self.segments.all_finished().flat_map(|name| self.objects_of(name));
+        let useless: Vec<String> = finished.chain(self.garbage.iter().cloned()).collect();
+        let useless =
+            (self.phase == Phase::Claimed && !useless.is_empty()).then(|| Operation::Delete(useless));
         let started = self.segments.started().map(|(name, delivered)| {
             // A list of numbers is always JSON.
             let content = serde_json::to_vec(delivered).unwrap_or_default();
             Operation::Write(self.folder.object(&ObjectKind::Delivered(name.clone())), content.into())
         });
-        finished.chain(started).collect()
+        useless.into_iter().chain(started).collect()
     }
 
-    /// Gives up what is not parked yet.
-    pub fn give_up(self) -> impl Iterator<Item = Delivery> {
+    /// Gives up everything: what is not parked yet, and the objects of what is.
+    #[must_use]
+    pub fn give_up(self) -> (Vec<Delivery>, Vec<String>) {
+        let names = self.segments.iter().map(|stored| &stored.name);
+        let names = names.chain(self.writing.iter().map(|writing| &writing.name));
+        let objects =
+            names.flat_map(|name| self.objects_of(name)).chain(self.garbage.iter().cloned()).collect();
         let writing = self.writing.into_iter().flat_map(|writing| writing.deliveries);
-        writing.chain(self.behind)
+        (writing.chain(self.behind).collect(), objects)
     }
 }

@@ -141,7 +141,8 @@ impl Store {
         let content = self.read(&folder.object(&ObjectKind::Claim(epoch))).await?;
         let content = content.as_deref().map(serde_json::from_slice::<Claim>).transpose();
         match content {
-            Ok(claim) => Ok(Outcome::Listed(objects, claim)),
+            Ok(Some(claim)) => Ok(Outcome::Listed(objects, Some(claim))),
+            Ok(None) => Ok(Outcome::Failed(format!("the claim in {} is gone meanwhile", folder.path()))),
             Err(error) => {
                 Ok(Outcome::Failed(format!("the claim in {} cannot be read: {error}", folder.path())))
             }

@@ -221,6 +221,7 @@ impl Lane {
         for key in emptied {
             self.setbacks.remove(&key);
         }
+        self.ending.retain(|&key| self.keys.phase(key) == Some(Phase::Ending));
         self.list_all();
         withdrawn.sort_by(|one, other| one.event.sequence.cmp(&other.event.sequence));
         withdrawn
@@ -232,10 +233,11 @@ impl Lane {
         self.keys.of_stream()
     }
 
-    /// Something that came from the stream is with the sink.
+    /// Something that came from the stream was handed over and is not settled: it is with the sink, or answered and waits
+    /// for what is.
     #[must_use]
-    pub fn has_stream_open(&self) -> bool {
-        self.open > 0 && self.keys.has_stream_open()
+    pub fn has_stream_with_sink(&self) -> bool {
+        self.open > 0 && self.keys.has_stream_with_sink()
     }
 
     /// When the oldest delivery from the stream came that is not settled.

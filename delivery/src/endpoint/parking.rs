@@ -11,7 +11,6 @@ use twinroute_common::backoff::Backoff;
 
 use super::LeaseSet;
 use super::lane::Lane;
-use crate::backlog::name::Folder;
 use crate::backlog::operation::{Operation, Outcome};
 use crate::backlog::shelf::{Leave, Shelf, ShelfLimits, Stock, Trouble};
 use crate::backlog::store::Store;
@@ -106,9 +105,9 @@ impl Parking {
         self.context.is_some()
     }
 
-    /// Nothing is parked, and nothing is to be done.
-    pub(super) fn is_idle(&self) -> bool {
-        self.busy.is_empty()
+    /// Nothing is parked that the destination could be tried with.
+    pub(super) fn is_empty(&self) -> bool {
+        self.busy.is_empty() || self.stock().bytes == 0
     }
 
     /// Makes shelves for partitions that were granted, and looks what there is.
@@ -144,11 +143,12 @@ impl Parking {
     /// Gives a delivery to the lane, or to the shelf where others stand before it.
     pub(super) fn place(&mut self, delivery: Delivery, lane: &mut Lane, diverted: bool, now: Instant) {
         let partition = delivery.origin.partition();
+        if self.lacks(&delivery.origin) {
+            // Its lease is over: it is not acknowledged, and comes again to whoever holds the partition.
+            return;
+        }
         match self.shelves.get_mut(&partition) {
-            Some(place)
-                if place.shelf.lease() == delivery.origin.lease()
-                    && (diverted || !place.shelf.is_direct()) =>
-            {
+            Some(place) if diverted || !place.shelf.is_direct() => {
                 place.shelf.push(delivery, now);
                 if !std::mem::replace(&mut place.is_busy, true) {
                     self.busy.push_back(partition);
@@ -159,13 +159,11 @@ impl Parking {
     }
 
     /// Takes over what was with the lane, in the order of the stream.
-    pub(super) fn put_back(&mut self, withdrawn: Vec<Delivery>, lane: &mut Lane, now: Instant) {
+    pub(super) fn put_back(&mut self, withdrawn: Vec<Delivery>, now: Instant) {
         let mut by_partition: HashMap<u32, Vec<Delivery>> = HashMap::new();
         for delivery in withdrawn {
-            if self.lacks(&delivery.origin) {
-                // Its lease is over, and the lane is about to be told.
-                lane.push(delivery, now);
-            } else {
+            // One whose lease is over comes again to whoever holds the partition.
+            if !self.lacks(&delivery.origin) {
                 by_partition.entry(delivery.origin.partition()).or_default().push(delivery);
             }
         }
@@ -205,6 +203,9 @@ impl Parking {
                 self.busy.push_back(partition);
             }
         }
+        // The next time another one is the first to find room.
+        let first = usize::from(self.busy.len() > 1);
+        self.busy.rotate_left(first);
     }
 
     fn leave(&self, Conditions { diverted, tripped }: Conditions) -> Leave {
@@ -268,6 +269,10 @@ impl Parking {
 
     /// When [`Parking::advance`] may have something to do that it has not now.
     pub(super) fn due_at(&self, conditions: Conditions) -> Option<Instant> {
+        let operations_max = self.context.as_ref()?.settings.operations_max;
+        if self.running.len() >= operations_max as usize {
+            return None;
+        }
         let leave = self.leave(conditions);
         let busy = self.busy.iter().filter_map(|partition| self.shelves.get(partition));
         busy.filter_map(|place| place.shelf.due_at(leave)).min()
@@ -325,15 +330,16 @@ impl Parking {
     ) -> (Vec<ItemRef>, u64, impl Future<Output = ()> + Send + use<>) {
         let Stock { unread_events, .. } = self.stock();
         let mut items = Vec::new();
-        let mut partitions = Vec::new();
+        let mut deletions = Vec::new();
         for (partition, place) in self.shelves.drain() {
-            items.extend(place.shelf.give_up().filter_map(|delivery| match delivery.origin {
+            let (deliveries, objects) = place.shelf.give_up();
+            items.extend(deliveries.into_iter().filter_map(|delivery| match delivery.origin {
                 Origin::Stream(item) => Some(item),
                 Origin::Backlog(_) => None,
             }));
             // A worker that stops holds nothing any more, and what is parked is the next holder's.
             if held.contains_key(&partition) {
-                partitions.push(partition);
+                deletions.push((partition, Operation::Delete(objects)));
             }
         }
         self.busy.clear();
@@ -341,9 +347,10 @@ impl Parking {
         let endpoint = self.endpoint.clone();
         let clear = async move {
             let Some(ParkingContext { store, .. }) = context else { return };
-            let folders: Vec<Folder> =
-                partitions.into_iter().map(|partition| store.folder(&endpoint, partition)).collect();
-            join_all(folders.iter().map(|folder| clear(&store, folder))).await;
+            let deletions = deletions.into_iter();
+            let deletions: Vec<_> =
+                deletions.map(|(partition, delete)| (store.folder(&endpoint, partition), delete)).collect();
+            join_all(deletions.iter().map(|(folder, delete)| store.execute(folder, delete.clone()))).await;
         };
         (items, unread_events, clear)
     }
@@ -358,13 +365,5 @@ impl Parking {
             damaged: damaged.count(),
             trouble: shelves().find_map(Shelf::trouble),
         }
-    }
-}
-
-/// Deletes all that is in a folder. What cannot be deleted stays, and costs room only: its endpoint is gone.
-async fn clear(store: &Store, folder: &Folder) {
-    if let Outcome::Listed(objects, _) = store.execute(folder, Operation::List).await {
-        let objects = objects.into_iter().map(|listed| listed.object).collect();
-        store.execute(folder, Operation::Delete(objects)).await;
     }
 }

@@ -174,7 +174,7 @@ impl Leases {
 
     /// A release of which nothing is in delivery any more, or whose time is over, and its leases: endpoints are to have
     /// nothing more to do with them. Told once.
-    pub(super) fn to_recall(
+    pub(super) fn next_recall(
         &mut self,
         settlement: &Settlement,
         now: Instant,
@@ -317,13 +317,13 @@ mod tests {
         let item = ItemRef { lease, batch: 1, item: 0, partition: 1 };
         leases.grant(1, lease, epoch(1), 0);
         leases.revoke(7, &[1], DEADLINE, now);
-        assert!(leases.to_recall(&settlement, now).is_none());
+        assert!(leases.next_recall(&settlement, now).is_none());
         assert_eq!(leases.overdue_at(), Some(now + Duration::from_secs(4)));
 
         // when that is delivered, it can be released
         settlement.delivered(item);
-        let release = leases.to_recall(&settlement, now);
-        assert!(leases.to_recall(&settlement, now).is_none());
+        let release = leases.next_recall(&settlement, now);
+        assert!(leases.next_recall(&settlement, now).is_none());
         let finished = release.and_then(|(release, _)| leases.finish(release));
         assert_eq!(finished.map(|(leases, assignment)| (leases.len(), assignment)), Some((1, Some(7))));
         assert!(leases.is_empty());
@@ -341,10 +341,10 @@ mod tests {
         leases.grant(1, LeaseId(2), epoch(2), 0);
 
         // when the first lease is overdue
-        assert!(leases.to_recall(&settlement, now).is_none());
-        let late = leases.to_recall(&settlement, now + DEADLINE);
+        assert!(leases.next_recall(&settlement, now).is_none());
+        let late = leases.next_recall(&settlement, now + DEADLINE);
         assert_eq!(late.map(|(id, leases)| (id, leases.contains(&lease))), Some((1, true)));
-        assert!(leases.to_recall(&settlement, now + DEADLINE).is_none());
+        assert!(leases.next_recall(&settlement, now + DEADLINE).is_none());
         leases.finish(1);
 
         // then the new one is still held
@@ -358,10 +358,10 @@ mod tests {
         leases.grant(1, LeaseId(1), epoch(2), 0);
         let settlement = Settlement::default();
         leases.fenced(&[(1, epoch(1))], now);
-        assert!(leases.to_recall(&settlement, now).is_none());
+        assert!(leases.next_recall(&settlement, now).is_none());
         leases.fenced(&[(1, epoch(2))], now);
         leases.fenced(&[(1, epoch(2))], now);
-        assert!(leases.to_recall(&settlement, now).is_some());
-        assert!(leases.to_recall(&settlement, now).is_none());
+        assert!(leases.next_recall(&settlement, now).is_some());
+        assert!(leases.next_recall(&settlement, now).is_none());
     }
 }

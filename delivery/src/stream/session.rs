@@ -185,7 +185,7 @@ impl<'c> Session<'c> {
     fn keep_time(&mut self) -> Result<Instant, StreamError> {
         let now = Instant::now();
         // Also when nothing is in delivery any more: endpoints may deliver what was parked.
-        while let Some((release, leases)) = self.leases.to_recall(self.settlement, now) {
+        while let Some((release, leases)) = self.leases.next_recall(self.settlement, now) {
             // Before the endpoints are told, so that none of them looks again what is parked there.
             self.context.holdings.end(|lease| leases.contains(&lease));
             let routing = self.context.routing.load();
@@ -222,6 +222,10 @@ impl<'c> Session<'c> {
     /// Nothing of a release is worked on any more: what was settled is acknowledged before it is given back.
     fn finish_release(&mut self, release: u64) {
         let Some((leases, assignment)) = self.leases.finish(release) else { return };
+        // What the endpoints settled before they let go was told before.
+        while let Ok(notice) = self.context.settled.try_recv() {
+            self.settle(&mut vec![notice]);
+        }
         self.outbox.push_acks(self.settlement, self.version);
         for lease in leases.iter() {
             self.settlement.end(*lease);

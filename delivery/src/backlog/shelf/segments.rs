@@ -39,7 +39,7 @@ pub(super) struct Totals {
     pub(super) bytes: u64,
     /// Events that are not with the lane.
     pub(super) unread_events: u64,
-    /// Size of those with the lane in bytes.
+    /// Size of what is with the lane in bytes, about.
     pub(super) read_bytes: u64,
 }
 
@@ -56,14 +56,26 @@ enum State {
     Reading,
     /// Its events are with the lane.
     Loaded {
-        /// Events that are not delivered yet.
-        open: usize,
+        /// Events that were read.
+        read: u64,
+        /// Those of them that are not delivered yet.
+        open: u64,
         /// Indexes of those that are.
         delivered: Vec<u32>,
     },
     /// All its events are delivered.
     Finished,
     Damaged(Damage),
+}
+
+impl Entry {
+    /// Its share of what is with the lane, in bytes.
+    fn read_bytes(&self) -> u64 {
+        match self.state {
+            State::Loaded { read, open, .. } => self.stored.bytes * open / read.max(1),
+            _ => 0,
+        }
+    }
 }
 
 impl Segments {
@@ -123,10 +135,11 @@ impl Segments {
             .filter(|(index, event)| is_open(index, event))
             .map(|(index, event)| (id, index, event))
             .collect();
-        entry.state = State::Loaded { open: open.len(), delivered: delivered.to_vec() };
+        let count = open.len() as u64;
+        entry.state = State::Loaded { read: count, open: count, delivered: delivered.to_vec() };
         self.unread -= 1;
         self.totals.unread_events -= entry.stored.name.events;
-        self.totals.read_bytes += entry.stored.bytes;
+        self.totals.read_bytes += entry.read_bytes();
         self.finish_if_done(id);
         open
     }
@@ -155,11 +168,12 @@ impl Segments {
     /// An event of a segment needs nothing more.
     pub(super) fn delivered(&mut self, id: u64, index: u32) {
         let Ok(place) = self.entries.binary_search_by_key(&id, |entry| entry.id) else { return };
-        let Some(Entry { state: State::Loaded { open, delivered }, .. }) = self.entries.get_mut(place) else {
-            return;
-        };
+        let Some(entry) = self.entries.get_mut(place) else { return };
+        let before = entry.read_bytes();
+        let State::Loaded { open, delivered, .. } = &mut entry.state else { return };
         *open = open.saturating_sub(1);
         delivered.push(index);
+        self.totals.read_bytes -= before - entry.read_bytes();
         self.finish_if_done(id);
     }
 
@@ -168,7 +182,6 @@ impl Segments {
         let Some(entry) = self.entries.get_mut(place) else { return };
         if matches!(entry.state, State::Loaded { open: 0, .. }) {
             entry.state = State::Finished;
-            self.totals.read_bytes -= entry.stored.bytes;
             self.finished += 1;
         }
     }

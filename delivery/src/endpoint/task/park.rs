@@ -20,7 +20,7 @@ impl Task {
     /// Parks what came from the stream and is not delivered. What is with the sink is cut off, so that nothing newer of
     /// its key is parked before it.
     pub(super) async fn divert(&mut self, now: Instant) {
-        if self.lane.has_stream_open() {
+        if self.lane.has_stream_with_sink() {
             self.close_sink().await;
             self.start_sink();
         }
@@ -29,7 +29,7 @@ impl Task {
             return;
         }
         info!(endpoint = %self.endpoint.name, events = withdrawn.len(), "events are parked");
-        self.parking.put_back(withdrawn, &mut self.lane, now);
+        self.parking.put_back(withdrawn, now);
     }
 
     pub(super) fn is_diverted(&self, now: Instant) -> bool {

@@ -32,7 +32,7 @@ impl Task {
             Reachability::Unreachable(why) => self.diversion.trip(why),
             Reachability::Connected if is_silent => self.diversion.trip(SILENT),
             // There is nothing to try it with.
-            Reachability::Connected if self.lane.is_empty() && self.parking.is_idle() => {
+            Reachability::Connected if self.lane.is_empty() && self.parking.is_empty() => {
                 self.diversion.answered()
             }
             Reachability::Connected | Reachability::Connecting => {}

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{EntryState, KeyId, Keys, NONE, Phase, index};
+use super::{EntryState, KeyId, Keys, NONE, index};
 use crate::delivery::{Delivery, Origin};
 
 impl Keys {
@@ -17,13 +17,10 @@ impl Keys {
     /// Whether the key is empty then.
     fn withdraw_from(&mut self, key: KeyId, withdrawn: &mut Vec<Delivery>) -> bool {
         let Some(queue) = self.queues.get_mut(key as usize) else { return false };
-        // What is given up is being ended outside, and does not come back.
-        let given_up = if queue.phase == Phase::Ending { queue.front } else { NONE };
         let (mut id, mut last, mut stays) = (queue.front, NONE, true);
         while let Some(entry) = self.entries.get(id as usize) {
             let behind = entry.behind;
-            let is_to_go = entry.state == EntryState::Waiting && is_of_stream(&entry.delivery);
-            stays = stays && (!is_to_go || id == given_up);
+            stays = stays && (entry.state != EntryState::Waiting || !is_of_stream(&entry.delivery));
             if stays {
                 last = id;
             } else {
@@ -44,9 +41,9 @@ impl Keys {
         last == NONE
     }
 
-    pub(in crate::endpoint::lane) fn has_stream_open(&self) -> bool {
-        let mut open = self.entries.iter().filter(|(_, entry)| entry.state == EntryState::Open);
-        open.any(|(_, entry)| is_of_stream(&entry.delivery))
+    pub(in crate::endpoint::lane) fn has_stream_with_sink(&self) -> bool {
+        let mut handed_over = self.entries.iter().filter(|(_, entry)| entry.state != EntryState::Waiting);
+        handed_over.any(|(_, entry)| is_of_stream(&entry.delivery))
     }
 
     pub(in crate::endpoint::lane) fn of_stream(&self) -> usize {

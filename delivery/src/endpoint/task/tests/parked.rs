@@ -92,7 +92,7 @@ async fn what_a_lost_destination_does_not_take_is_settled_and_delivered_later() 
     assert_eq!(scene.settled(1).await, [4]);
     let mut report = handle.report().clone();
     report.wait_for(|report| report.undelivered == 0 && report.parked_bytes == 0).await.unwrap();
-    assert_eq!(segments(&root), [PathBuf::new(); 0]);
+    assert_eq!(segments(&root), Vec::<PathBuf>::new());
 }
 
 #[tokio::test]
@@ -141,5 +141,28 @@ async fn an_endpoint_that_is_deleted_leaves_nothing() {
     drop(handle);
     scene.context.tasks.close();
     scene.context.tasks.wait().await;
-    assert_eq!(segments(&root), [PathBuf::new(); 0]);
+    assert_eq!(segments(&root), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
+async fn a_store_that_fails_does_not_hold_up_a_destination_that_is_back() {
+    // given a destination that is lost, and a store that nothing can be written to
+    let (mut scene, root) = scene().await;
+    let (handle, mut sink) = start(&mut scene).await;
+    handle.deliver(vec![delivery(1, "a", 1)]).unwrap();
+    assert_eq!(take(&mut sink, 1).await, ["1"]);
+    std::fs::write(root.path().join("delivery"), "in the way").unwrap();
+    sink.lose();
+    handle.deliver(vec![delivery(1, "a", 2), delivery(1, "b", 3)]).unwrap();
+    let mut report = handle.report().clone();
+    report.wait_for(|report| report.last_error.contains("cannot be parked")).await.unwrap();
+
+    // when the destination is back, then it gets them
+    sink.connect();
+    let mut taken = take(&mut sink, 2).await;
+    taken.sort_unstable();
+    assert_eq!(taken, ["2", "3"]);
+    let mut settled = scene.settled(3).await;
+    settled.sort_unstable();
+    assert_eq!(settled, [1, 2, 3]);
 }
