@@ -19,8 +19,8 @@ build: install
 	@echo "building the services (release); the first time takes some minutes"
 	@$(CARGO) build --release --workspace --bins
 
-demo: build ## see events flow through all sinks for 20 s
-	@target/release/stack demo
+demo: build ## see events flow through all sinks for 20 s; CHAOS=1 kills a worker, Kafka and capture meanwhile
+	@target/release/stack demo $(if $(CHAOS),--chaos)
 
 up: build ## start servers and services and leave them running; WORKERS=n; see .run/env
 	@target/release/stack up --workers $(WORKERS)

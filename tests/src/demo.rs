@@ -3,6 +3,7 @@
 
 mod arrival;
 mod change;
+pub mod chaos;
 mod expectation;
 mod factory;
 pub mod generator;
@@ -24,6 +25,7 @@ use jiff::tz::TimeZone;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
+    chaos::Weather,
     expectation::{Expectations, expectations},
     line::{Colour, Lines},
     screen::{Screen, say},
@@ -41,9 +43,6 @@ use crate::{
 /// Delivery workers.
 const WORKERS: usize = 2;
 
-/// How long the factory is busy.
-const BUSY: Duration = Duration::from_secs(20);
-
 /// How long events may take to arrive after the last change.
 const ARRIVAL_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -55,13 +54,13 @@ const SIGNALLED: i32 = 128;
 
 const INTRODUCTION: &str = "\
 This demo starts PostgreSQL with AGE, Kafka, Mosquitto, Azurite, a stand-in for Kusto, and the router with two workers.
-It changes the digital twins of a small factory through Cypher for 20 s, and shows their events arrive at three sinks.
+It changes the digital twins of a small factory through Cypher, and shows their events arrive at three sinks.
 Then it compares what arrived with what was committed, and stops everything. Ctrl-C stops everything at any time.
 ";
 
 /// Runs the demo; however it ends, nothing of it runs on.
 #[expect(clippy::print_stderr, reason = "it is a command")]
-pub async fn run(steps: &Steps) -> ExitCode {
+pub async fn run(weather: Weather, steps: &Steps) -> ExitCode {
     let logs = checkout::root().join(".run").join(FOLDER);
     let logs = logs.display();
     // The demo is dropped, and with it all that it has started, before the words about it.
@@ -72,7 +71,7 @@ pub async fn run(steps: &Steps) -> ExitCode {
             eprintln!("\nInterrupted: all that was started is stopped. Data and logs are in {logs}.");
             ExitCode::from(code)
         }
-        outcome = show(steps) => match outcome {
+        outcome = show(weather, steps) => match outcome {
             Ok(summary) if summary.is_kept() => ExitCode::SUCCESS,
             Ok(_) => ExitCode::FAILURE,
             Err(error) => {
@@ -101,8 +100,8 @@ async fn signalled() -> u8 {
     u8::try_from(SIGNALLED + number).unwrap_or(u8::MAX)
 }
 
-async fn show(steps: &Steps) -> Result<Summary> {
-    say(INTRODUCTION)?;
+async fn show(weather: Weather, steps: &Steps) -> Result<Summary> {
+    say(&format!("{INTRODUCTION}{}", weather.introduction()))?;
     let _alone = alone()?;
     let dir = checkout::fresh_run_dir(FOLDER)?;
     let mut stack = Stack::start(&dir, WORKERS, steps).await?;
@@ -114,11 +113,14 @@ async fn show(steps: &Steps) -> Result<Summary> {
     let inboxes = sinks.each_ref().map(|(sink, consumer)| (*sink, consumer.inbox().clone()));
     let mut screen = Screen::new(inboxes.clone().into(), writer.committed(), colour, lines);
 
-    let seconds = BUSY.as_secs();
+    let busy = weather.busy();
+    let seconds = busy.as_secs();
     say(&format!(
         "\nThe factory works for {seconds} s. A few changes of each second are shown, with their events at every sink.\n"
     ))?;
-    screen.during(writer.run(BUSY)).await??;
+    let (written, struck) =
+        screen.during(async { tokio::join!(writer.run(busy), weather.strike(&mut stack)) }).await?;
+    written.and(struck)?;
     let committed = writer.committed_changes().await?;
     let expected = expectations(&committed);
     screen.during(until_arrived(&inboxes, &expected)).await?;

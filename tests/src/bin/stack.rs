@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use twinroute_tests::bench;
 use twinroute_tests::checkout;
-use twinroute_tests::demo;
+use twinroute_tests::demo::{self, chaos::Weather};
 use twinroute_tests::stack::{Stack, Steps, down, environment};
 
 /// Runs the servers and the services of the event router on this machine.
@@ -18,7 +18,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Shows events flow through all sinks for 20 s, and whether all of them arrived.
-    Demo,
+    Demo {
+        /// Kills a worker, Kafka and capture meanwhile, one after the other.
+        #[arg(long)]
+        chaos: bool,
+    },
     /// Starts everything and leaves it running; .run/env says where it is.
     Up {
         /// Number of delivery workers.
@@ -52,7 +56,10 @@ async fn main() -> ExitCode {
             }
             .await
         }
-        Command::Demo => return demo::run(&steps).await,
+        Command::Demo { chaos } => {
+            let weather = if chaos { Weather::Chaos } else { Weather::Calm };
+            return demo::run(weather, &steps).await;
+        }
         Command::Bench => bench::run(&steps).await,
         Command::Down => down::stop(&file, &steps).await,
     };
