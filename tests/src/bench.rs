@@ -4,6 +4,7 @@
 
 mod capture;
 mod delivery;
+mod neighbour;
 mod reference;
 mod report;
 mod workload;
@@ -77,7 +78,10 @@ pub async fn run(steps: &Steps) -> Result<()> {
             runs.push(run);
         }
     }
-    let report = Report::new(EVENTS, &runs);
+    let source = Source { postgres: &postgres, round: 0, workload: &workload, dir: &dir };
+    let neighbour = neighbour::run(&source, &kafka).await?;
+    steps.done("latency is measured, alone and beside a dead endpoint");
+    let report = Report::new(EVENTS, &runs, neighbour);
     report.print();
     report.write(&dir.join("summary.json"))
 }

@@ -24,6 +24,11 @@ const CREDIT: proto::Credit = proto::Credit { events: 100_000, bytes: 256 << 20 
 /// Starts capture on a copy of the backlog's slot.
 pub(super) async fn start(source: &Source<'_>, subscription: &str) -> Result<Service> {
     source.workload.slot(&format!("twinroute_{subscription}")).await?;
+    serve(source, subscription)
+}
+
+/// Starts capture on the slot that is there, or on a new one.
+pub(super) fn serve(source: &Source<'_>, subscription: &str) -> Result<Service> {
     let settings = json!({
         "postgres": { "url": source.postgres.url(DATABASE) },
         "source": { "graphs": [GRAPH], "subscription": subscription },

@@ -58,7 +58,7 @@ pub(super) async fn run(source: &Source<'_>, kafka: &Kafka) -> Result<Run> {
 }
 
 /// A routes-api of its own, with one endpoint and one route.
-async fn routes(source: &Source<'_>, kafka: &Kafka, topic: &str) -> Result<Service> {
+pub(super) async fn routes(source: &Source<'_>, kafka: &Kafka, topic: &str) -> Result<Service> {
     let database = format!("routes_{}", source.round);
     let url = source.postgres.create_database(&database).await?;
     let settings = json!({ "postgres": { "url": url } });
@@ -84,7 +84,7 @@ async fn routes(source: &Source<'_>, kafka: &Kafka, topic: &str) -> Result<Servi
     Ok(service)
 }
 
-async fn create_topic(kafka: &Kafka, topic: &str) -> Result<()> {
+pub(super) async fn create_topic(kafka: &Kafka, topic: &str) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", kafka.brokers()).create()?;
     let topic = NewTopic::new(topic, TOPIC_PARTITIONS, TopicReplication::Fixed(1));

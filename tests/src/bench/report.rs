@@ -6,11 +6,13 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use super::Run;
+use super::neighbour::{Latency, Neighbour};
 
 /// What `.run/bench/summary.json` holds.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     runs: Vec<Figures>,
+    neighbour_of_dead_sink: Neighbour,
 }
 
 /// Medians of one kind of run.
@@ -28,7 +30,7 @@ struct Figures {
 
 impl Report {
     /// Medians of all rounds; the first kind of run is the reference.
-    pub(super) fn new(events: u64, runs: &[Run]) -> Self {
+    pub(super) fn new(events: u64, runs: &[Run], neighbour: Neighbour) -> Self {
         let mut names: Vec<&'static str> = Vec::new();
         for run in runs {
             if !names.contains(&run.name) {
@@ -51,7 +53,7 @@ impl Report {
                 .collect(),
             peak_rss_mib: by_process(&of(name), |run| &run.peak_rss_mib),
         };
-        Self { runs: names.iter().map(figures).collect() }
+        Self { runs: names.iter().map(figures).collect(), neighbour_of_dead_sink: neighbour }
     }
 
     #[expect(clippy::print_stdout, reason = "the table is the command's output")]
@@ -78,6 +80,14 @@ impl Report {
                 run.ratio * 100.0,
                 list(&run.cpu_s_per_million),
                 list(&run.peak_rss_mib),
+            );
+        }
+        println!("\nneighbour_of_dead_sink: from commit to a Kafka consumer, one change a transaction");
+        let Neighbour { alone, beside_dead } = &self.neighbour_of_dead_sink;
+        for (name, latency) in [("alone", alone), ("beside a dead sink", beside_dead)] {
+            let Latency { transactions_per_s, p50_ms, p99_ms } = latency;
+            println!(
+                "{name:<20}{transactions_per_s:>7.0} transactions/s   p50 {p50_ms:.1} ms   p99 {p99_ms:.1} ms"
             );
         }
     }
