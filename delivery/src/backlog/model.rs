@@ -2,9 +2,10 @@
 //! at every step, against a store and a capture that are a map and a list.
 //!
 //! Whatever happens, every event is delivered, and first copies come in order per key. Without a fault nothing is
-//! delivered twice. Seen to fail when one of these rules is broken: a claim is consulted (`claim::valid`), segments are cut
-//! at what is settled, notes of delivered events are read, nothing goes to the lane directly while a
-//! segment is unread (`Shelf::is_direct`), what is withdrawn stands before what came later (`Shelf::push_before`).
+//! delivered twice. Seen to fail when one of these rules is broken: segments are cut at what is settled, notes of delivered
+//! events are read, nothing goes to the lane directly while a segment is unread or while what a former holder left is not
+//! claimed (`Shelf::nothing_is_before`), what is withdrawn stands before what came later (`Shelf::push_before`), finished
+//! segments are deleted when the partition is given back (`Shelf::notes`).
 
 mod holder;
 
