@@ -287,3 +287,6 @@ impl Shelf {
         (writing.chain(self.behind).collect(), objects)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::Shelf;
 use super::segments::Totals;
+use super::{Phase, Shelf};
 use crate::backlog::name::ObjectKind;
 use crate::backlog::segment::Damage;
 
@@ -31,7 +31,8 @@ impl Shelf {
             partition: self.partition,
             damage: damage.clone(),
         });
-        damaged.or_else(|| self.error.clone().map(Trouble::Store))
+        let fenced = (self.phase == Phase::Fenced).then_some(Trouble::Fenced { partition: self.partition });
+        fenced.or(damaged).or_else(|| self.error.clone().map(Trouble::Store))
     }
 }
 
@@ -63,6 +64,15 @@ pub enum Trouble {
         partition: u32,
         /// What is wrong with it.
         damage: Damage,
+    },
+    /// A later holder has claimed what is parked: this one is about to be told, or the store was used by another capture.
+    #[error(
+        "what is parked of partition {partition} was claimed under a later epoch; unless this worker is about to lose the \
+         partition, the store belongs to another capture: give each its own backlog.url"
+    )]
+    Fenced {
+        /// The partition.
+        partition: u32,
     },
     /// An operation on the store fails and is tried again.
     #[error("events cannot be parked or read back: {0}")]
