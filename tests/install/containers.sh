@@ -12,11 +12,25 @@ answers() { timeout 20 docker version --format '{{.Server.Version}}' >/dev/null 
 # Debian's default keeps the layers of all builds for ever.
 configuration='{"builder": {"gc": {"enabled": true, "defaultKeepStorage": "10GB"}}}'
 
-start_engine() {
+# An engine that was killed leaves the number of its process, and the next one refuses to start beside it.
+forget_killed_engine() {
+    pid_file=/var/run/docker.pid
+    [ -f "$pid_file" ] || return 0
+    case $(as_root readlink "/proc/$(cat "$pid_file")/exe") in
+    */dockerd) ;;
+    *) as_root rm -f "$pid_file" ;;
+    esac
+}
+
+# Again when it ends at once: beside a containerd that is about to end with an engine that was killed, it cannot start.
+start_engine() { start_engine_once || start_engine_once; }
+
+start_engine_once() {
     if [ -d /run/systemd/system ]; then
         as_root systemctl start docker
     else
         printf '%s\n' "$configuration" >"$cache/docker-engine.json"
+        forget_killed_engine
         # In a session of its own, with nothing of ours open: it outlives us.
         # shellcheck disable=SC2016  # for the inner shell
         as_root sh -c 'setsid dockerd --config-file "$1" </dev/null >"$2" 2>&1 &' \
@@ -26,6 +40,7 @@ start_engine() {
     until as_root docker version >/dev/null 2>&1; do
         tries=$((tries + 1))
         [ "$tries" -lt 60 ] || return 1
+        [ "$tries" -lt 5 ] || [ -d /run/systemd/system ] || [ -f /var/run/docker.pid ] || return 1
         sleep 1
     done
 }
