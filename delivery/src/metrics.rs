@@ -198,11 +198,12 @@ impl EndpointMetrics {
 impl EndpointCounters {
     /// Shows a report.
     pub fn show(&self, report: &EndpointReport, blocked_partitions: usize, now: Instant) {
-        self.undelivered.set(i64::try_from(report.undelivered).unwrap_or(i64::MAX));
-        self.blocked_partitions.set(i64::try_from(blocked_partitions).unwrap_or(i64::MAX));
-        self.parked_events.set(i64::try_from(report.parked_events).unwrap_or(i64::MAX));
-        self.parked_bytes.set(i64::try_from(report.parked_bytes).unwrap_or(i64::MAX));
-        self.damaged_segments.set(i64::try_from(report.damaged_segments).unwrap_or(i64::MAX));
+        let show = |gauge: &Gauge, number: u64| gauge.set(i64::try_from(number).unwrap_or(i64::MAX));
+        show(&self.undelivered, report.undelivered);
+        show(&self.blocked_partitions, blocked_partitions as u64);
+        show(&self.parked_events, report.parked_events);
+        show(&self.parked_bytes, report.parked_bytes);
+        show(&self.damaged_segments, report.damaged_segments as u64);
         let age = report.oldest.map_or(0.0, |oldest| now.saturating_duration_since(oldest).as_secs_f64());
         self.oldest_age_seconds.set(age);
         for (state, gauge) in &self.states {

@@ -52,6 +52,15 @@ struct Place {
     is_busy: bool,
 }
 
+impl Place {
+    /// Puts it into the list of those that have something to do, unless it is there.
+    fn rouse(&mut self, partition: u32, busy: &mut VecDeque<u32>) {
+        if !std::mem::replace(&mut self.is_busy, true) {
+            busy.push_back(partition);
+        }
+    }
+}
+
 /// An operation has come to its end.
 pub(super) struct Done {
     partition: u32,
@@ -142,19 +151,18 @@ impl Parking {
 
     /// Gives a delivery to the lane, or to the shelf where others stand before it.
     pub(super) fn place(&mut self, delivery: Delivery, lane: &mut Lane, diverted: bool, now: Instant) {
-        let partition = delivery.origin.partition();
-        if self.lacks(&delivery.origin) {
-            // Its lease is over: it is not acknowledged, and comes again to whoever holds the partition.
-            return;
+        let (partition, lease) = (delivery.origin.partition(), delivery.origin.lease());
+        if !self.is_used() {
+            return lane.push(delivery, now);
         }
-        match self.shelves.get_mut(&partition) {
-            Some(place) if diverted || !place.shelf.is_direct() => {
-                place.shelf.push(delivery, now);
-                if !std::mem::replace(&mut place.is_busy, true) {
-                    self.busy.push_back(partition);
-                }
-            }
-            _ => lane.push(delivery, now),
+        let place = self.shelves.get_mut(&partition).filter(|place| place.shelf.lease() == lease);
+        // Otherwise its lease is over: it is not acknowledged, and comes again to whoever holds the partition.
+        let Some(place) = place else { return };
+        if diverted || !place.shelf.is_direct() {
+            place.shelf.push(delivery, now);
+            place.rouse(partition, &mut self.busy);
+        } else {
+            lane.push(delivery, now);
         }
     }
 
@@ -170,17 +178,20 @@ impl Parking {
         for (partition, deliveries) in by_partition {
             let Some(place) = self.shelves.get_mut(&partition) else { continue };
             place.shelf.push_before(deliveries, now);
-            if !std::mem::replace(&mut place.is_busy, true) {
-                self.busy.push_back(partition);
-            }
+            place.rouse(partition, &mut self.busy);
         }
     }
 
     /// Starts what can be started, and gives the lane what stands at the front.
     pub(super) fn advance(&mut self, lane: &mut Lane, conditions: Conditions, now: Instant) {
+        if self.busy.is_empty() {
+            return;
+        }
+        // To start an operation changes none of it.
+        let stock = self.stock();
         for _ in 0..self.busy.len() {
             let Some(partition) = self.busy.pop_front() else { break };
-            let leave = self.leave(conditions);
+            let leave = self.leave(stock, conditions);
             let Some(place) = self.shelves.get_mut(&partition) else { continue };
             for delivery in place.shelf.take_direct(leave) {
                 lane.push(delivery, now);
@@ -208,8 +219,8 @@ impl Parking {
         self.busy.rotate_left(first);
     }
 
-    fn leave(&self, Conditions { diverted, tripped }: Conditions) -> Leave {
-        let Stock { bytes, read_bytes, .. } = self.stock();
+    fn leave(&self, stock: Stock, Conditions { diverted, tripped }: Conditions) -> Leave {
+        let Stock { bytes, read_bytes, .. } = stock;
         let segment_bytes_max = self.context.as_ref().map_or(0, |context| context.settings.segment_bytes_max);
         let in_memory = read_bytes + self.reading * segment_bytes_max;
         let read_bytes = match in_memory {
@@ -270,10 +281,10 @@ impl Parking {
     /// When [`Parking::advance`] may have something to do that it has not now.
     pub(super) fn due_at(&self, conditions: Conditions) -> Option<Instant> {
         let operations_max = self.context.as_ref()?.settings.operations_max;
-        if self.running.len() >= operations_max as usize {
+        if self.busy.is_empty() || self.running.len() >= operations_max as usize {
             return None;
         }
-        let leave = self.leave(conditions);
+        let leave = self.leave(self.stock(), conditions);
         let busy = self.busy.iter().filter_map(|partition| self.shelves.get(partition));
         busy.filter_map(|place| place.shelf.due_at(leave)).min()
     }
@@ -306,19 +317,24 @@ impl Parking {
     }
 
     fn note(&self, leases: &LeaseSet) -> impl Future<Output = ()> + Send + use<> {
-        let mut notes = Vec::new();
-        for (&partition, place) in &self.shelves {
-            if leases.contains(place.shelf.lease()) {
-                notes.extend(place.shelf.notes().into_iter().map(|note| (partition, note)));
-            }
-        }
+        let over = self.shelves.iter().filter(|(_, place)| leases.contains(place.shelf.lease()));
+        let notes = over.flat_map(|(&partition, place)| {
+            place.shelf.notes().into_iter().map(move |note| (partition, note))
+        });
+        self.execute_all(notes.collect())
+    }
+
+    /// Carries out operations on several folders side by side, whatever comes of them.
+    fn execute_all(&self, operations: Vec<(u32, Operation)>) -> impl Future<Output = ()> + Send + use<> {
         let context = self.context.clone();
         let endpoint = self.endpoint.clone();
         async move {
             let Some(ParkingContext { store, .. }) = context else { return };
-            let notes = notes.into_iter().map(|(partition, note)| (store.folder(&endpoint, partition), note));
-            let notes: Vec<_> = notes.collect();
-            join_all(notes.iter().map(|(folder, note)| store.execute(folder, note.clone()))).await;
+            let executions = operations.into_iter().map(|(partition, operation)| {
+                let (store, folder) = (store.clone(), store.folder(&endpoint, partition));
+                async move { store.execute(&folder, operation).await }
+            });
+            join_all(executions).await;
         }
     }
 
@@ -343,16 +359,7 @@ impl Parking {
             }
         }
         self.busy.clear();
-        let context = self.context.clone();
-        let endpoint = self.endpoint.clone();
-        let clear = async move {
-            let Some(ParkingContext { store, .. }) = context else { return };
-            let deletions = deletions.into_iter();
-            let deletions: Vec<_> =
-                deletions.map(|(partition, delete)| (store.folder(&endpoint, partition), delete)).collect();
-            join_all(deletions.iter().map(|(folder, delete)| store.execute(folder, delete.clone()))).await;
-        };
-        (items, unread_events, clear)
+        (items, unread_events, self.execute_all(deletions))
     }
 
     /// What is parked.
