@@ -188,6 +188,13 @@ impl RoutesService for RoutesGrpc {
         self.counted("GetRedrive", async { unimplemented() }).await
     }
 
+    async fn cancel_redrive(
+        &self,
+        _: Request<proto::CancelRedriveRequest>,
+    ) -> Answer<proto::CancelRedriveResponse> {
+        self.counted("CancelRedrive", async { unimplemented() }).await
+    }
+
     async fn purge_dead_letters(
         &self,
         request: Request<proto::PurgeDeadLettersRequest>,

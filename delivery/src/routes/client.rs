@@ -114,7 +114,9 @@ async fn follow(context: &mut RoutesContext, outage: &mut Outage) -> Result<Infa
         let mut incoming = client.watch_routes(ReceiverStream::new(requests)).await?.into_inner();
         match next(&mut incoming).await? {
             Response::Table(table) => Ok((incoming, table)),
-            Response::Delta(_) | Response::RedriveJob(_) => Err(RoutesError::NotTable),
+            Response::Delta(_) | Response::RedriveJob(_) | Response::SkipSegment(_) => {
+                Err(RoutesError::NotTable)
+            }
         }
     };
     let opened = tokio::time::timeout(timeout, opening).await;
@@ -132,8 +134,7 @@ async fn follow(context: &mut RoutesContext, outage: &mut Outage) -> Result<Infa
             frame = next(&mut incoming) => match frame? {
                 Response::Table(table) => take_table(context, &mut stream, table).await?,
                 Response::Delta(delta) => take_delta(context, &mut stream, delta).await?,
-                // Nothing can be redriven while this build writes no dead letters.
-                Response::RedriveJob(job) => stream.send(nothing_to_redrive(job)).await?,
+                Response::RedriveJob(_) | Response::SkipSegment(_) => {}
             },
             _ = look.tick() => {
                 let poison = context.poison.borrow().clone();
@@ -201,10 +202,6 @@ async fn keep(context: &RoutesContext) {
 
 fn log_refused(Refused { resource, reason }: &Refused) {
     warn!(resource, "cannot be used by this worker: {reason}");
-}
-
-fn nothing_to_redrive(job: proto::RedriveJob) -> Request {
-    Request::RedriveReport(proto::RedriveReport { job_id: job.id, outcomes: Vec::new(), done: true })
 }
 
 /// The way to routes-api.

@@ -93,6 +93,8 @@ fn to_wire(name: &str, report: EndpointReport, now: Instant) -> proto::EndpointS
         backlog_events: report.undelivered,
         backlog_bytes: report.parked_bytes,
         backlog_age: age.and_then(|age| prost_types::Duration::try_from(age).ok()),
+        parked_events: report.parked_events,
+        damaged_segments: Vec::new(),
     }
 }
 
