@@ -8,6 +8,7 @@ mod letter;
 mod location;
 mod reading;
 mod search;
+mod selection;
 
 pub use container::{Container, ContainerError};
 pub use head::{LetterHead, UnreadableHead};
@@ -15,3 +16,4 @@ pub use layout::{LetterName, NoLetterName};
 pub use letter::{Failure, Letter};
 pub use location::{Location, NoLocation};
 pub use search::Search;
+pub use selection::{Selection, event_id};

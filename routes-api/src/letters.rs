@@ -3,12 +3,10 @@
 mod container;
 mod page;
 mod purge;
-mod selection;
 
 pub use container::open;
 pub use page::{Found, Page, page};
 pub use purge::{Purged, purge};
-pub use selection::{Selection, event_id};
 
 /// Letters read or deleted at a time: a store far away answers in a tenth of a second, so that is 160 a second.
 const CALLS_MAX: usize = 16;

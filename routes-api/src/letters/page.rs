@@ -1,9 +1,9 @@
 //! A page of dead letters: as many as are asked for, or as many as are found in a bounded look.
 
 use futures_util::{StreamExt as _, stream};
-use twinroute_common::dead_letter::{Container, ContainerError, LetterHead, LetterName};
+use twinroute_common::dead_letter::{Container, ContainerError, LetterHead, LetterName, Selection};
 
-use super::{CALLS_MAX, NAMES_MAX, Selection};
+use super::{CALLS_MAX, NAMES_MAX};
 
 /// Letters looked at for one page. A selection that few of them fit gives short pages instead of long waits.
 const LOOKED_AT_MAX: usize = 5_000;

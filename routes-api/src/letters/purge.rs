@@ -2,10 +2,10 @@
 
 use futures_util::{StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
-use twinroute_common::dead_letter::{Container, ContainerError, LetterName};
+use twinroute_common::dead_letter::{Container, ContainerError, LetterName, Selection};
 
 use super::page::shown;
-use super::{CALLS_MAX, NAMES_MAX, Selection};
+use super::{CALLS_MAX, NAMES_MAX};
 
 /// Letters deleted by one call: a minute's work.
 const PURGED_MAX: u64 = 10_000;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use twinroute_common::cloud_event::{CloudEvent, EventType};
-use twinroute_common::dead_letter::{Container, Failure, Letter};
+use twinroute_common::dead_letter::{Container, Failure, Letter, Selection};
 use twinroute_proto::routes::v1 as proto;
 use uuid::Uuid;
 
@@ -44,7 +44,7 @@ fn selection(code: &str) -> Selection {
         code: code.to_owned(),
         ..Default::default()
     };
-    Selection::try_from(Some(selection)).unwrap()
+    Selection::try_from(selection).unwrap()
 }
 
 /// The minutes of all letters of a selection, page by page.

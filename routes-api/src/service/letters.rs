@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use tonic::Status;
-use twinroute_common::dead_letter::{Container, ContainerError, LetterHead};
+use twinroute_common::dead_letter::{self, Container, ContainerError, LetterHead, Selection};
 use twinroute_proto::routes::v1 as proto;
 use uuid::Uuid;
 
 use super::RoutesGrpc;
-use crate::letters::{self, Selection};
+use crate::letters;
 use crate::page;
 use crate::refusal::{Kind, Refusal};
 use crate::show;
@@ -17,7 +17,7 @@ impl RoutesGrpc {
         &self,
         request: proto::ListDeadLettersRequest,
     ) -> Result<proto::ListDeadLettersResponse, Status> {
-        let selection = Selection::try_from(request.selection)?;
+        let selection = selection(request.selection)?;
         let behind = page::position(Kind::DeadLetter, &request.page_token)?;
         let behind = behind.map(|name| name.parse().map_err(|_| page::foreign_token())).transpose()?;
         let container = self.container(&selection.endpoint).await?;
@@ -40,7 +40,7 @@ impl RoutesGrpc {
         request: proto::GetDeadLetterRequest,
     ) -> Result<proto::GetDeadLetterResponse, Status> {
         let proto::GetDeadLetterRequest { endpoint_name, event_id } = request;
-        let id = letters::event_id("event_id", &event_id)?;
+        let id = dead_letter::event_id("event_id", &event_id).map_err(Refusal::Invalid)?;
         let container = self.container(&endpoint_name).await?;
         let found = content(&container, &endpoint_name, id).await.map_err(unavailable)?;
         let missing = || Refusal::NotFound { kind: Kind::DeadLetter, name: event_id };
@@ -55,7 +55,7 @@ impl RoutesGrpc {
         &self,
         request: proto::PurgeDeadLettersRequest,
     ) -> Result<proto::PurgeDeadLettersResponse, Status> {
-        let selection = Selection::try_from(request.selection)?;
+        let selection = selection(request.selection)?;
         let container = self.container(&selection.endpoint).await?;
         let stop = &self.watching.stop;
         let purged = letters::purge(&container, &selection, stop).await.map_err(unavailable)?;
@@ -69,6 +69,12 @@ impl RoutesGrpc {
         let entry = catalog.endpoints.get(endpoint_name).ok_or_else(missing)?;
         Ok(letters::open(&entry.resource)?)
     }
+}
+
+/// Reads which dead letters a request is about.
+pub(super) fn selection(given: Option<proto::DeadLetterSelection>) -> Result<Selection, Refusal> {
+    let selection = Selection::try_from(given.unwrap_or_default());
+    selection.map_err(|violations| Refusal::Invalid(violations.within("selection")))
 }
 
 async fn content(

@@ -1,15 +1,17 @@
-//! Which dead letters a call is about.
+//! Which dead letters a call or a redrive job is about.
 
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use twinroute_common::dead_letter::{LetterHead, LetterName, Search};
 use twinroute_proto::routes::v1 as proto;
 use uuid::Uuid;
 
-use crate::refusal::Refusal;
+use super::head::LetterHead;
+use super::layout::LetterName;
+use super::search::Search;
+use crate::route::Violations;
 
-/// Which dead letters a call is about.
+/// Which dead letters a call or a redrive job is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     /// Name of the endpoint.
@@ -22,27 +24,38 @@ pub struct Selection {
     code: String,
 }
 
-impl TryFrom<Option<proto::DeadLetterSelection>> for Selection {
-    type Error = Refusal;
+impl TryFrom<proto::DeadLetterSelection> for Selection {
+    type Error = Violations;
 
-    fn try_from(selection: Option<proto::DeadLetterSelection>) -> Result<Self, Refusal> {
-        let given = selection.unwrap_or_default();
+    fn try_from(given: proto::DeadLetterSelection) -> Result<Self, Violations> {
         if given.endpoint_name.is_empty() {
-            return Err(Refusal::field("selection.endpoint_name", "is required"));
+            return Err(Violations::one("endpoint_name", "is required"));
         }
-        let ids = given.event_ids.iter().map(|id| event_id("selection.event_ids", id));
+        let ids = given.event_ids.iter().map(|id| event_id("event_ids", id));
         let selection = Self {
             ids: ids.collect::<Result<_, _>>()?,
-            from: time("selection.from_time", given.from_time)?,
-            until: time("selection.until_time", given.until_time)?,
+            from: time("from_time", given.from_time)?,
+            until: time("until_time", given.until_time)?,
             endpoint: given.endpoint_name,
             code: given.code,
         };
         match (selection.from, selection.until) {
             (Some(from), Some(until)) if from >= until => {
-                Err(Refusal::field("selection.from_time", "must be before `until_time`"))
+                Err(Violations::one("from_time", "must be before `until_time`"))
             }
             _ => Ok(selection),
+        }
+    }
+}
+
+impl From<&Selection> for proto::DeadLetterSelection {
+    fn from(selection: &Selection) -> Self {
+        Self {
+            endpoint_name: selection.endpoint.clone(),
+            event_ids: selection.ids.iter().map(Uuid::to_string).collect(),
+            from_time: selection.from.map(written),
+            until_time: selection.until.map(written),
+            code: selection.code.clone(),
         }
     }
 }
@@ -51,17 +64,30 @@ impl TryFrom<Option<proto::DeadLetterSelection>> for Selection {
 ///
 /// # Errors
 /// When it is none.
-pub fn event_id(field: &str, text: &str) -> Result<Uuid, Refusal> {
+pub fn event_id(field: &str, text: &str) -> Result<Uuid, Violations> {
     let reason = || format!("is `{text}`; the id of an event is a UUID");
-    text.parse().map_err(|_| Refusal::field(field, reason()))
+    text.parse().map_err(|_| Violations::one(field, reason()))
 }
 
-fn time(field: &str, given: Option<prost_types::Timestamp>) -> Result<Option<Timestamp>, Refusal> {
+fn time(field: &str, given: Option<prost_types::Timestamp>) -> Result<Option<Timestamp>, Violations> {
     let time = given.map(|time| Timestamp::new(time.seconds, time.nanos)).transpose();
-    time.map_err(|_| Refusal::field(field, "is beyond what a time can be"))
+    time.map_err(|_| Violations::one(field, "is beyond what a time can be"))
+}
+
+fn written(time: Timestamp) -> prost_types::Timestamp {
+    // Before 1970 jiff counts both parts backwards; a timestamp's nanoseconds always count forwards.
+    let mut written = prost_types::Timestamp { seconds: time.as_second(), nanos: time.subsec_nanosecond() };
+    written.normalize();
+    written
 }
 
 impl Selection {
+    /// Number of events named; 0 when any will do.
+    #[must_use]
+    pub fn events_named(&self) -> usize {
+        self.ids.len()
+    }
+
     /// Where to look for them, behind a letter that was seen already.
     #[must_use]
     pub fn search<'a>(&'a self, behind: Option<&'a LetterName>) -> Search<'a> {
@@ -105,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_is_not_set_does_not_restrict() {
-        let selection = Selection::try_from(Some(given())).unwrap();
+        let selection = Selection::try_from(given()).unwrap();
         let name = LetterName::new(Timestamp::UNIX_EPOCH, Uuid::nil());
         assert_eq!(selection.wanted(vec![name.clone()]), [name]);
         assert!(selection.has(&LetterHead::default()) && !selection.needs_head());
@@ -119,7 +145,7 @@ mod tests {
             code: "C".to_owned(),
             ..given()
         };
-        let selection = Selection::try_from(Some(selection)).unwrap();
+        let selection = Selection::try_from(selection).unwrap();
         let head = |time: &str, code: &str| LetterHead {
             time: time.to_owned(),
             code: code.to_owned(),
@@ -137,20 +163,34 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_named_by_their_fields() {
-        let refused = |selection| match Selection::try_from(selection) {
-            Err(Refusal::Invalid(violations)) => {
-                violations.as_slice().first().map(|violation| violation.field.clone())
-            }
-            _ => None,
+    fn it_is_written_as_it_was_read() {
+        let given = proto::DeadLetterSelection {
+            event_ids: vec![Uuid::from_u128(1).to_string(), Uuid::from_u128(2).to_string()],
+            from_time: Some(prost_types::Timestamp { seconds: -1, nanos: 999_000_000 }),
+            until_time: at(120),
+            code: "C".to_owned(),
+            ..given()
         };
-        let field = |field: &str| Some(format!("selection.{field}"));
-        assert_eq!(refused(None), field("endpoint_name"));
+        let selection = Selection::try_from(given.clone()).unwrap();
+        assert_eq!(selection.events_named(), 2);
+        let written = proto::DeadLetterSelection::from(&selection);
+        assert_eq!(Selection::try_from(written.clone()).unwrap(), selection);
+        assert_eq!((written.event_ids, written.until_time), (given.event_ids, given.until_time));
+    }
+
+    #[test]
+    fn mistakes_are_named_by_their_fields() {
+        let refused = |selection| {
+            let violations = Selection::try_from(selection).unwrap_err();
+            violations.as_slice().first().map(|violation| violation.field.clone())
+        };
+        let field = |field: &str| Some(field.to_owned());
+        assert_eq!(refused(proto::DeadLetterSelection::default()), field("endpoint_name"));
         let ids = proto::DeadLetterSelection { event_ids: vec!["x".to_owned()], ..given() };
-        assert_eq!(refused(Some(ids)), field("event_ids"));
+        assert_eq!(refused(ids), field("event_ids"));
         let empty = proto::DeadLetterSelection { from_time: at(60), until_time: at(60), ..given() };
-        assert_eq!(refused(Some(empty)), field("from_time"));
+        assert_eq!(refused(empty), field("from_time"));
         let never = proto::DeadLetterSelection { from_time: at(i64::MAX), ..given() };
-        assert_eq!(refused(Some(never)), field("from_time"));
+        assert_eq!(refused(never), field("from_time"));
     }
 }
