@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_named_by_their_fields() {
-        let refused = |selection| {
+        let refused = |selection: proto::DeadLetterSelection| {
             let violations = Selection::try_from(selection).unwrap_err();
             violations.as_slice().first().map(|violation| violation.field.clone())
         };
