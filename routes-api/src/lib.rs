@@ -6,6 +6,7 @@ pub mod bootstrap;
 pub mod catalog;
 pub mod decide;
 pub mod refusal;
+pub mod redrive;
 pub mod seal;
 pub mod store;
 

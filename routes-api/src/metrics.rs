@@ -23,6 +23,8 @@ pub struct Metrics {
     pub endpoints: Gauge,
     /// Routes.
     pub event_routes: Gauge,
+    /// Redrive jobs that run.
+    pub redrive_jobs: Gauge,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -50,6 +52,7 @@ impl Metrics {
             metrics.endpoints.clone(),
         );
         registry.register("event_routes", "Event routes, likewise", metrics.event_routes.clone());
+        registry.register("redrive_jobs", "Redrive jobs that run", metrics.redrive_jobs.clone());
         metrics
     }
 

@@ -42,7 +42,7 @@ pub enum Refusal {
     #[error("{0}")]
     Precondition(String),
     /// There are as many as there may be.
-    #[error("there are {max} {kind}s already, which is {key}; delete one, or raise the limit")]
+    #[error("there are {max} {kind}s already, which is {key}; {}, or raise the limit", kind.remedy())]
     TooMany {
         /// What they are.
         kind: Kind,
@@ -62,6 +62,8 @@ pub enum Kind {
     EventRoute,
     /// An event that could not be delivered.
     DeadLetter,
+    /// A job that sends dead letters again.
+    RedriveJob,
 }
 
 impl std::fmt::Display for Kind {
@@ -70,7 +72,18 @@ impl std::fmt::Display for Kind {
             Self::Endpoint => "endpoint",
             Self::EventRoute => "event route",
             Self::DeadLetter => "dead letter",
+            Self::RedriveJob => "redrive job",
         })
+    }
+}
+
+impl Kind {
+    /// How there can be one less of them.
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Endpoint | Self::EventRoute | Self::DeadLetter => "delete one",
+            Self::RedriveJob => "wait for the end of one, or cancel one",
+        }
     }
 }
 

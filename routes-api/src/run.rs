@@ -16,6 +16,7 @@ use crate::bootstrap;
 use crate::catalog::Catalog;
 use crate::decide::Keeping;
 use crate::metrics::Metrics;
+use crate::redrive::Jobs;
 use crate::seal::KeyError;
 use crate::service::RoutesGrpc;
 use crate::settings::{ConnectionStringError, RoutesApiSettings};
@@ -74,12 +75,14 @@ pub async fn run(context: Context<RoutesApiSettings>) -> Result<(), RunError> {
     let workers = Workers::new(settings.watch.workers_max);
     let watching = Watching {
         catalog: store.watch(),
+        jobs: store.jobs(),
+        store: store.clone(),
         workers: workers.clone(),
         settings: settings.watch.clone(),
         metrics: metrics.clone(),
         stop: shutdown.clone(),
     };
-    let gauges = tokio::spawn(follow(store.watch(), metrics.clone()));
+    let gauges = tokio::spawn(follow(store.watch(), store.jobs(), metrics.clone()));
     let calls = TaskTracker::new();
     let grpc = RoutesGrpc {
         store,
@@ -118,9 +121,22 @@ async fn last_calls(shutdown: &CancellationToken, calls: &TaskTracker) {
     tokio::time::sleep(LAST_ANSWERS).await;
 }
 
-/// Keeps the gauges of the catalog.
-async fn follow(mut catalog: watch::Receiver<Option<Arc<Catalog>>>, metrics: Metrics) {
-    while catalog.changed().await.is_ok() {
+/// Keeps the gauges of the catalog and of the jobs.
+async fn follow(
+    mut catalog: watch::Receiver<Option<Arc<Catalog>>>,
+    mut jobs: watch::Receiver<Arc<Jobs>>,
+    metrics: Metrics,
+) {
+    loop {
+        let changed = tokio::select! {
+            changed = catalog.changed() => changed,
+            changed = jobs.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
+        let running = jobs.borrow_and_update().running().count();
+        metrics.redrive_jobs.set(i64::try_from(running).unwrap_or(i64::MAX));
         let present = catalog.borrow_and_update().clone();
         if let Some(catalog) = present {
             metrics.table_version.set(catalog.version);

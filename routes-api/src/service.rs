@@ -1,8 +1,10 @@
 //! `twinroute.routes.v1.RoutesService` over gRPC.
 
+mod backlog;
 mod endpoints;
 mod filters;
 mod letters;
+mod redrive;
 mod routes;
 
 use std::pin::Pin;
@@ -54,14 +56,6 @@ impl RoutesGrpc {
         self.metrics.answered(method, answer.as_ref().map_or_else(Status::code, |_| Code::Ok));
         answer.map(Response::new)
     }
-}
-
-/// The calls about backlogs and redrives, which workers of this version do not know.
-fn unimplemented<T>() -> Result<T, Status> {
-    Err(Status::unimplemented(
-        "backlogs are not kept and dead letters are not sent again yet: GetEndpoint shows the endpoint's last error and backlog, \
-         and GetDeadLetter a dead letter's content",
-    ))
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -152,15 +146,18 @@ impl RoutesService for RoutesGrpc {
         self.counted("TestEventRoute", self.test_route(request.into_inner())).await
     }
 
-    async fn get_backlog(&self, _: Request<proto::GetBacklogRequest>) -> Answer<proto::GetBacklogResponse> {
-        self.counted("GetBacklog", async { unimplemented() }).await
+    async fn get_backlog(
+        &self,
+        request: Request<proto::GetBacklogRequest>,
+    ) -> Answer<proto::GetBacklogResponse> {
+        self.counted("GetBacklog", self.get_backlog(request.into_inner())).await
     }
 
     async fn skip_backlog_segment(
         &self,
-        _: Request<proto::SkipBacklogSegmentRequest>,
+        request: Request<proto::SkipBacklogSegmentRequest>,
     ) -> Answer<proto::SkipBacklogSegmentResponse> {
-        self.counted("SkipBacklogSegment", async { unimplemented() }).await
+        self.counted("SkipBacklogSegment", self.skip_segment(request.into_inner())).await
     }
 
     async fn list_dead_letters(
@@ -179,20 +176,23 @@ impl RoutesService for RoutesGrpc {
 
     async fn redrive_dead_letters(
         &self,
-        _: Request<proto::RedriveDeadLettersRequest>,
+        request: Request<proto::RedriveDeadLettersRequest>,
     ) -> Answer<proto::RedriveDeadLettersResponse> {
-        self.counted("RedriveDeadLetters", async { unimplemented() }).await
+        self.counted("RedriveDeadLetters", self.start_redrive(request.into_inner())).await
     }
 
-    async fn get_redrive(&self, _: Request<proto::GetRedriveRequest>) -> Answer<proto::GetRedriveResponse> {
-        self.counted("GetRedrive", async { unimplemented() }).await
+    async fn get_redrive(
+        &self,
+        request: Request<proto::GetRedriveRequest>,
+    ) -> Answer<proto::GetRedriveResponse> {
+        self.counted("GetRedrive", self.get_redrive(request.into_inner())).await
     }
 
     async fn cancel_redrive(
         &self,
-        _: Request<proto::CancelRedriveRequest>,
+        request: Request<proto::CancelRedriveRequest>,
     ) -> Answer<proto::CancelRedriveResponse> {
-        self.counted("CancelRedrive", async { unimplemented() }).await
+        self.counted("CancelRedrive", self.cancel_redrive(request.into_inner())).await
     }
 
     async fn purge_dead_letters(

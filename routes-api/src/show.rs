@@ -1,4 +1,4 @@
-//! Endpoints, routes and dead letters as the API shows them: secrets redacted, with what the server knows of them.
+//! Endpoints, routes, dead letters, redrive jobs and backlogs as the API shows them: secrets redacted, with what the server knows of them.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use crate::catalog::{Entry, Origin};
 use crate::decide::redact;
-use crate::workers::{EndpointSummary, RouteSummary};
+use crate::redrive::{Failure, Job, State};
+use crate::workers::{Backlog, DamagedSegment, EndpointSummary, RouteSummary};
 
 /// An endpoint, and what the workers say of it.
 #[must_use]
@@ -65,6 +66,55 @@ pub fn letter(endpoint_name: &str, event_id: Uuid, head: LetterHead, content: By
         code: head.code,
         attempts: head.attempts,
         content,
+    }
+}
+
+/// A redrive job, and those of its failures that are to be shown.
+#[must_use]
+pub fn job(job: &Job, failures: Vec<Failure>) -> proto::RedriveJob {
+    let failed = |failure: Failure| proto::RedriveOutcome {
+        event_id: failure.event_id.to_string(),
+        delivered: false,
+        reason: failure.reason,
+    };
+    proto::RedriveJob {
+        id: job.id.to_string(),
+        selection: Some((&job.selection).into()),
+        events_per_second_max: job.events_per_second_max,
+        state: redrive_state(job.state).into(),
+        delivered: job.delivered,
+        failed: job.failed,
+        last_error: job.last_error.clone(),
+        create_time: Some(time(job.create_time)),
+        end_time: job.end_time.map(time),
+        failures: failures.into_iter().map(failed).collect(),
+    }
+}
+
+/// The state of a redrive job.
+#[must_use]
+pub fn redrive_state(state: State) -> proto::RedriveState {
+    match state {
+        State::Running => proto::RedriveState::Running,
+        State::Done => proto::RedriveState::Done,
+        State::Failed => proto::RedriveState::Failed,
+        State::Cancelled => proto::RedriveState::Cancelled,
+    }
+}
+
+/// The parked backlog of an endpoint.
+#[must_use]
+pub fn backlog(backlog: Backlog) -> proto::GetBacklogResponse {
+    let segment = |damaged: DamagedSegment| proto::BacklogSegment {
+        object_name: damaged.object,
+        partition: damaged.partition,
+        events: damaged.events,
+        error: damaged.error,
+    };
+    proto::GetBacklogResponse {
+        events: backlog.events,
+        bytes: backlog.bytes,
+        damaged_segments: backlog.damaged.into_iter().map(segment).collect(),
     }
 }
 

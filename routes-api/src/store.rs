@@ -1,6 +1,8 @@
-//! The database of endpoints and routes: one task owns the connection, everybody else asks it.
+//! The database of endpoints, routes and redrive jobs: one task owns the connection, everybody else asks it.
 
 mod error;
+mod job_rows;
+mod jobs;
 mod migrate;
 mod rows;
 mod session;
@@ -11,9 +13,12 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use error::{ChangeError, StoreError};
+pub use jobs::JobDecision;
+pub(crate) use jobs::JobRequest;
 pub use task::{StoreParts, StoreTask};
 
 use crate::catalog::{Catalog, Write};
+use crate::redrive::Jobs;
 use crate::refusal::Refusal;
 
 /// What a change makes of the catalog that is in force when it is applied.
@@ -24,6 +29,7 @@ pub type Decision = Box<dyn FnOnce(&Catalog) -> Result<Write, Refusal> + Send>;
 pub struct Store {
     requests: mpsc::Sender<Request>,
     catalog: watch::Receiver<Option<Arc<Catalog>>>,
+    jobs: watch::Receiver<Arc<Jobs>>,
 }
 
 /// What the task is asked.
@@ -32,6 +38,8 @@ pub(crate) enum Request {
     Refresh(oneshot::Sender<Result<Arc<Catalog>, StoreError>>),
     /// To change it.
     Change(Decision, oneshot::Sender<Result<Arc<Catalog>, ChangeError>>),
+    /// About redrive jobs.
+    Job(JobRequest),
 }
 
 impl std::fmt::Debug for Request {
@@ -39,6 +47,7 @@ impl std::fmt::Debug for Request {
         f.write_str(match self {
             Self::Refresh(_) => "Refresh",
             Self::Change(..) => "Change",
+            Self::Job(_) => "Job",
         })
     }
 }
@@ -47,8 +56,9 @@ impl Store {
     pub(crate) fn new(
         requests: mpsc::Sender<Request>,
         catalog: watch::Receiver<Option<Arc<Catalog>>>,
+        jobs: watch::Receiver<Arc<Jobs>>,
     ) -> Self {
-        Self { requests, catalog }
+        Self { requests, catalog, jobs }
     }
 
     /// The catalog as it was last seen, now and whenever it changes; `None` before it was seen at all.

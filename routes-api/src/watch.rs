@@ -1,6 +1,8 @@
-//! A worker's stream: the whole table, then what changes; back come its reports.
+//! A worker's stream: the whole table and the redrive jobs that run, then what changes; back come its reports.
 
 mod frame;
+mod jobs;
+mod reporter;
 
 use std::sync::Arc;
 
@@ -15,14 +17,26 @@ use twinroute_proto::routes::v1::watch_routes_response::Frame as Answer;
 
 use crate::catalog::Catalog;
 use crate::metrics::Metrics;
+use crate::redrive::Jobs;
 use crate::settings::WatchSettings;
-use crate::workers::{Connection, Workers};
+use crate::store::Store;
+use crate::workers::{Command, Connection, Workers};
+
+use jobs::HandedOut;
+use reporter::Reporter;
+
+/// Commands that wait for a worker's connection: far more segments than are damaged at the same time.
+const COMMANDS_QUEUED_MAX: usize = 64;
 
 /// What every stream needs.
 #[derive(Clone, Debug)]
 pub struct Watching {
     /// The catalog as it was last seen.
     pub catalog: watch::Receiver<Option<Arc<Catalog>>>,
+    /// The redrive jobs as they were last seen.
+    pub jobs: watch::Receiver<Arc<Jobs>>,
+    /// Takes the reports of redrive jobs.
+    pub store: Store,
     /// The connected workers.
     pub workers: Workers,
     /// Bounds.
@@ -61,13 +75,17 @@ async fn session(
     let Some(catalog) = present else {
         return Err(Status::unavailable("the route table was not read from the database yet; try again"));
     };
-    let connection = watching.workers.connect(&hello.worker_id);
+    let (commands, told) = mpsc::channel(COMMANDS_QUEUED_MAX);
+    let connection = watching.workers.connect(&hello.worker_id, commands.clone());
     let connection = connection.map_err(|error| Status::resource_exhausted(error.to_string()))?;
     let _counted = Counted::new(&watching);
     info!(worker = %connection.worker_id(), version = hello.version, "a worker has connected");
     let table = catalog.table();
     send(answers, Answer::Table((&table).into())).await?;
-    let mut following = Following { sent: table, catalog, behind: false };
+    let jobs = HandedOut::new(Arc::clone(&watching.jobs.borrow_and_update()));
+    let reporter = Reporter::start(watching.store.clone(), hello.worker_id, commands);
+    let mut following =
+        Following { sent: table, catalog, behind: false, jobs, commands: told, command: None, reporter };
     let ended = following.run(&mut watching, &mut frames, answers, &connection).await;
     match &ended {
         Ok(()) => info!(worker = %connection.worker_id(), "a worker has left"),
@@ -108,6 +126,11 @@ struct Following {
     catalog: Arc<Catalog>,
     /// There is something to send. While the worker is slow, further changes are gathered into it.
     behind: bool,
+    jobs: HandedOut,
+    commands: mpsc::Receiver<Command>,
+    /// The next command to send.
+    command: Option<Command>,
+    reporter: Reporter,
 }
 
 impl Following {
@@ -122,12 +145,12 @@ impl Following {
             tokio::select! {
                 biased; // Changes before reports, so that a talkative worker does not miss them.
                 () = watching.stop.cancelled() => return Err(stopping()),
-                permit = answers.reserve(), if self.behind => {
+                permit = answers.reserve(), if self.has_frame() => {
                     // The receiver is gone with the call.
                     let Ok(permit) = permit else { return Ok(()) };
-                    permit.send(Ok(self.delta()));
-                    let catalog = Arc::clone(&self.catalog);
-                    connection.forget(|resource| frame::changed_at(&catalog, resource));
+                    if let Some(frame) = self.next_frame(connection) {
+                        permit.send(Ok(proto::WatchRoutesResponse { frame: Some(frame) }));
+                    }
                 }
                 changed = watching.catalog.changed() => {
                     if changed.is_err() {
@@ -139,23 +162,52 @@ impl Following {
                         self.catalog = catalog;
                     }
                 }
+                changed = watching.jobs.changed() => {
+                    if changed.is_err() {
+                        return Err(stopping());
+                    }
+                    self.jobs.follow(Arc::clone(&watching.jobs.borrow_and_update()));
+                }
+                Some(command) = self.commands.recv(), if self.command.is_none() => {
+                    self.command = Some(command);
+                }
                 frame = frames.message() => {
                     let Some(frame) = frame.map_err(left)? else { return Ok(()) };
-                    frame::take(frame, self.sent.version, &self.catalog, connection)?;
+                    frame::take(frame, self.sent.version, &self.catalog, connection, &self.reporter)?;
                     watching.metrics.rejected_resources.set(gauge(watching.workers.refused()));
                 }
             }
         }
     }
 
+    fn has_frame(&self) -> bool {
+        self.behind || self.command.is_some() || self.jobs.is_behind()
+    }
+
+    /// What the worker is told next: first the table, because jobs and commands are about its endpoints.
+    fn next_frame(&mut self, connection: &Connection) -> Option<Answer> {
+        if self.behind {
+            let delta = self.delta();
+            connection.forget(|resource| frame::changed_at(&self.catalog, resource));
+            return Some(delta);
+        }
+        match self.command.take() {
+            Some(Command::Skip { endpoint, object }) => {
+                Some(Answer::SkipSegment(proto::SkipSegment { endpoint_name: endpoint, object_name: object }))
+            }
+            Some(Command::Ended { id, state }) => self.jobs.late(id, state).map(Answer::RedriveJob),
+            None => self.jobs.next().map(Answer::RedriveJob),
+        }
+    }
+
     /// What changes from what was sent to what is there now.
-    fn delta(&mut self) -> proto::WatchRoutesResponse {
+    fn delta(&mut self) -> Answer {
         let table = self.catalog.table();
         let delta = self.sent.delta_to(&table);
         debug!(version = delta.version, base = delta.base_version, "a delta is sent");
         self.sent = table;
         self.behind = false;
-        proto::WatchRoutesResponse { frame: Some(Answer::Delta((&delta).into())) }
+        Answer::Delta((&delta).into())
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! It lives as long as the streams do. With several replicas each knows the workers that are connected to it.
 
+mod backlog;
+mod command;
+mod skip;
 mod summary;
 
 use std::collections::BTreeMap;
@@ -9,8 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use std::time::Duration;
+use tokio::sync::{mpsc, watch};
 use twinroute_proto::routes::v1::EndpointHealth;
 
+pub use backlog::{Backlog, DamagedSegment};
+pub use command::Command;
+pub use skip::SkipError;
 pub use summary::{EndpointSummary, RouteSummary};
 
 /// Longest text of a worker that is kept, in characters.
@@ -21,6 +28,8 @@ const TEXT_CHARACTERS_MAX: usize = 1_000;
 pub struct Workers {
     state: Arc<Mutex<State>>,
     workers_max: usize,
+    /// Tells that a worker has reported on an endpoint, or has come or gone.
+    changes: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -31,9 +40,10 @@ struct State {
 }
 
 /// What one worker reports.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Worker {
     session: u64,
+    commands: mpsc::Sender<Command>,
     applied: u64,
     refused: BTreeMap<String, Refused>,
     endpoints: BTreeMap<String, EndpointReport>,
@@ -60,6 +70,10 @@ pub struct EndpointReport {
     pub backlog_bytes: u64,
     /// Age of the oldest event that is not delivered.
     pub backlog_age: Option<Duration>,
+    /// Events of the parked backlog that are not on their way to the destination.
+    pub parked_events: u64,
+    /// The first segments of the parked backlog that cannot be read.
+    pub damaged: Vec<DamagedSegment>,
 }
 
 /// A worker's stream. What it reported is forgotten when this is dropped.
@@ -79,21 +93,33 @@ impl Workers {
     /// None yet.
     #[must_use]
     pub fn new(workers_max: usize) -> Self {
-        Self { state: Arc::default(), workers_max }
+        Self { state: Arc::default(), workers_max, changes: watch::Sender::new(()) }
     }
 
-    /// A worker's stream has opened. Its earlier stream, if there is one, no longer counts.
+    /// A worker's stream has opened, on which it is told `commands`. Its earlier stream, if there is one, no longer counts.
     ///
     /// # Errors
     /// When there are too many.
-    pub fn connect(&self, worker_id: &str) -> Result<Connection, TooManyWorkers> {
+    pub fn connect(
+        &self,
+        worker_id: &str,
+        commands: mpsc::Sender<Command>,
+    ) -> Result<Connection, TooManyWorkers> {
         let mut state = self.lock();
         if state.workers.len() >= self.workers_max && !state.workers.contains_key(worker_id) {
             return Err(TooManyWorkers(self.workers_max));
         }
         state.sessions += 1;
         let session = state.sessions;
-        state.workers.insert(worker_id.to_owned(), Worker { session, ..Worker::default() });
+        let worker = Worker {
+            session,
+            commands,
+            applied: 0,
+            refused: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+        };
+        state.workers.insert(worker_id.to_owned(), worker);
+        self.changes.send_replace(());
         Ok(Connection { workers: self.clone(), worker_id: worker_id.to_owned(), session })
     }
 
@@ -135,7 +161,11 @@ impl Connection {
     /// How an endpoint is at the worker.
     pub fn endpoint(&self, name: String, mut report: EndpointReport) {
         report.last_error = cut(&report.last_error);
+        for segment in &mut report.damaged {
+            segment.error = cut(&segment.error);
+        }
         self.report(|worker| drop(worker.endpoints.insert(name, report)));
+        self.workers.changes.send_replace(());
     }
 
     /// The table has changed: forgets what was said of resources that are gone, and of refused ones that were replaced.
@@ -162,6 +192,7 @@ impl Drop for Connection {
         let mut state = self.workers.lock();
         if state.workers.get(&self.worker_id).is_some_and(|worker| worker.session == self.session) {
             state.workers.remove(&self.worker_id);
+            self.workers.changes.send_replace(());
         }
     }
 }

@@ -5,7 +5,10 @@ use tokio_postgres::{Client, Error};
 use super::error::SessionError;
 
 /// Every migration; its number is its place, from 1.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_endpoints_and_routes.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/0001_endpoints_and_routes.sql"),
+    include_str!("../../migrations/0002_redrive_jobs.sql"),
+];
 
 /// Key of the advisory lock that migrating holds: "twroutes" in ASCII.
 const LOCK: i64 = 0x7477_726f_7574_6573;

@@ -13,6 +13,7 @@ use twinroute_proto::routes::v1 as proto;
 use twinroute_proto::routes::v1::secret::Secret;
 
 use super::error::SessionError;
+use super::job_rows;
 use crate::catalog::{Entry, Moment, Origin, Stored, Write};
 use crate::decide::redact;
 use crate::seal::{Sealed, SealingKey};
@@ -117,6 +118,7 @@ pub(super) async fn write(
         Write::DeleteEndpoint(name) => {
             let delete = "DELETE FROM twinroute_routes.endpoint WHERE name = $1";
             transaction.execute(delete, &[name]).await.map_err(refused)?;
+            job_rows::fail_of_endpoint(transaction, name).await?;
         }
         Write::PutRoute(route) => put_route(transaction, route, moment).await.map_err(refused)?,
         Write::DeleteRoute(name) => {
@@ -191,11 +193,11 @@ pub(super) async fn lock_version(transaction: &Transaction<'_>) -> Result<(u64, 
     Ok((unsigned(present), Moment { version: unsigned(next), time }))
 }
 
-/// Versions are stored as `bigint` and never negative.
-fn unsigned(version: i64) -> u64 {
+/// Versions and counts are stored as `bigint` and never negative.
+pub(super) fn unsigned(version: i64) -> u64 {
     u64::try_from(version).unwrap_or(0)
 }
 
-fn signed(version: u64) -> i64 {
+pub(super) fn signed(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
 }

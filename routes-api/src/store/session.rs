@@ -1,10 +1,12 @@
 //! One connection to the database, and what is done over it. Every step has a deadline; after an error it is of no use.
 
+mod jobs;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, IsolationLevel, NoTls};
+use tokio_postgres::{Client, IsolationLevel, NoTls, Transaction};
 use twinroute_common::causes::Causes;
 
 use super::Decision;
@@ -131,9 +133,7 @@ impl Session {
         decision: Decision,
     ) -> Result<Changed, SessionError> {
         let deadline = self.deadline;
-        let silent = SessionError::Silent { what: "make the change", deadline };
-        let changing = self.change_unbounded(known, content, decision);
-        tokio::time::timeout(deadline, changing).await.map_err(|_| silent)?
+        bounded(deadline, "make the change", self.change_unbounded(known, content, decision)).await
     }
 
     async fn change_unbounded(
@@ -145,13 +145,7 @@ impl Session {
         let refused = |error| SessionError::Postgres("begin a change", error);
         let transaction = self.client.transaction().await.map_err(refused)?;
         let (present, moment) = lock_version(&transaction).await.map_err(refused)?;
-        let catalog = match known.filter(|known| known.version == present) {
-            Some(known) => Arc::clone(known),
-            None => {
-                let stored = load(&transaction, content.key.as_ref()).await?;
-                Arc::new(Catalog::new(stored, content.file.as_ref(), self.file_loaded))
-            }
-        };
+        let catalog = self::present(&transaction, present, known, content, self.file_loaded).await?;
         let decided = match decision(&catalog) {
             Ok(decided) => decided,
             Err(refusal) => return Ok(Changed::Refused(refusal, catalog)),
@@ -160,6 +154,30 @@ impl Session {
         transaction.commit().await.map_err(|error| SessionError::Postgres("commit the change", error))?;
         Ok(Changed::Done(Arc::new(catalog.with(decided, moment))))
     }
+}
+
+/// The catalog of the version `present`: the one that is known, or the one that is stored.
+async fn present(
+    transaction: &Transaction<'_>,
+    present: u64,
+    known: Option<&Arc<Catalog>>,
+    content: &Content,
+    file_loaded: Moment,
+) -> Result<Arc<Catalog>, SessionError> {
+    if let Some(known) = known.filter(|known| known.version == present) {
+        return Ok(Arc::clone(known));
+    }
+    let stored = load(transaction, content.key.as_ref()).await?;
+    Ok(Arc::new(Catalog::new(stored, content.file.as_ref(), file_loaded)))
+}
+
+/// Several statements within one deadline.
+async fn bounded<T>(
+    deadline: Duration,
+    what: &'static str,
+    work: impl Future<Output = Result<T, SessionError>>,
+) -> Result<T, SessionError> {
+    tokio::time::timeout(deadline, work).await.map_err(|_| SessionError::Silent { what, deadline })?
 }
 
 async fn within<T>(

@@ -15,6 +15,7 @@ use super::error::{ChangeError, SessionError, StoreError};
 use super::session::{Changed, Content, Session};
 use super::{Request, Store};
 use crate::catalog::{Catalog, FileResources, Moment};
+use crate::redrive::Jobs;
 use crate::seal::SealingKey;
 use crate::settings::{PostgresSettings, StoreSettings};
 
@@ -50,6 +51,7 @@ pub struct StoreTask {
     store: StoreSettings,
     requests: mpsc::Receiver<Request>,
     catalog: watch::Sender<Option<Arc<Catalog>>>,
+    jobs: watch::Sender<Arc<Jobs>>,
     file_loaded: Option<Moment>,
 }
 
@@ -59,6 +61,7 @@ impl StoreTask {
     pub fn new(parts: StoreParts, postgres: &PostgresSettings, store: &StoreSettings) -> (Self, Store) {
         let (sender, requests) = mpsc::channel(store.requests_queued_max);
         let (catalog, watched) = watch::channel(None);
+        let (jobs, watched_jobs) = watch::channel(Arc::default());
         let task = Self {
             config: parts.config,
             content: Arc::new(Content { key: parts.key, file: parts.file }),
@@ -69,9 +72,10 @@ impl StoreTask {
             store: store.clone(),
             requests,
             catalog,
+            jobs,
             file_loaded: None,
         };
-        (task, Store::new(sender, watched))
+        (task, Store::new(sender, watched, watched_jobs))
     }
 
     /// Serves requests until it is told to stop.
@@ -83,9 +87,9 @@ impl StoreTask {
             let Some(opened) = self.open(&reason).await else { return };
             let failure = match opened {
                 Err(failure) => failure,
-                Ok(mut session) => match self.refresh(&mut session).await {
+                Ok(mut session) => match self.look(&mut session).await {
                     Err(failure) => failure,
-                    Ok(_) => {
+                    Ok(()) => {
                         outage.works();
                         backoff.reset();
                         self.condition.ok();
@@ -132,6 +136,7 @@ impl StoreTask {
                     match request {
                         Request::Refresh(answer) => drop(answer.send(Err(unavailable))),
                         Request::Change(_, answer) => drop(answer.send(Err(ChangeError::Store(unavailable)))),
+                        Request::Job(request) => request.refuse(unavailable),
                     }
                 }
                 _ = beats.tick() => self.liveness.beat(),
@@ -154,7 +159,7 @@ impl StoreTask {
                     None => return Ok(()),
                     Some(request) => self.answer(&mut session, request).await?,
                 },
-                _ = polls.tick() => drop(self.refresh(&mut session).await?),
+                _ = polls.tick() => self.look(&mut session).await?,
             }
         }
     }
@@ -186,7 +191,22 @@ impl StoreTask {
                 }
                 Ok(())
             }
+            Request::Job(request) => {
+                let known = self.catalog.borrow().clone();
+                request.answer(session, known.as_ref(), &self.content).await?;
+                self.look(session).await
+            }
         }
+    }
+
+    /// Looks for changes of the catalog, then of the jobs: an endpoint is known before its job.
+    async fn look(&mut self, session: &mut Session) -> Result<(), SessionError> {
+        self.refresh(session).await?;
+        let known = Arc::clone(&self.jobs.borrow());
+        if let Some(jobs) = session.running_jobs(&known).await? {
+            self.jobs.send_replace(Arc::new(jobs));
+        }
+        Ok(())
     }
 
     async fn refresh(&mut self, session: &mut Session) -> Result<Arc<Catalog>, SessionError> {

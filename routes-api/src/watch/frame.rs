@@ -6,11 +6,17 @@ use tonic::Status;
 use twinroute_proto::routes::v1 as proto;
 use twinroute_proto::routes::v1::watch_routes_request::Frame;
 
+use super::reporter::Reporter;
 use crate::catalog::Catalog;
-use crate::workers::{Connection, EndpointReport};
+use crate::redrive::Report;
+use crate::workers::{Connection, DamagedSegment, EndpointReport};
 
 /// Longest name of a worker, in bytes.
 const WORKER_ID_BYTES_MAX: usize = 200;
+/// Damaged segments of an endpoint that are kept of one worker's report.
+const DAMAGED_MAX: usize = 100;
+/// Longest name of a segment's object, in bytes; stores allow 1,024.
+const OBJECT_BYTES_MAX: usize = 1_000;
 
 /// Takes one frame after Hello. `sent` is the version of the last table or delta that was sent.
 pub(super) fn take(
@@ -18,6 +24,7 @@ pub(super) fn take(
     sent: u64,
     catalog: &Catalog,
     connection: &Connection,
+    reporter: &Reporter,
 ) -> Result<(), Status> {
     match frame.frame {
         None => Err(wrong("a frame is empty, or of a kind that this version does not know".to_owned())),
@@ -49,7 +56,8 @@ pub(super) fn take(
             Ok(())
         }
         Some(Frame::RedriveReport(report)) => {
-            Err(wrong(format!("RedriveReport is about job `{}`, which was not handed out", report.job_id)))
+            let report = Report::try_from(report);
+            reporter.take(report.map_err(|violations| wrong(format!("RedriveReport: {violations}")))?)
         }
     }
 }
@@ -93,6 +101,7 @@ fn read_status(status: proto::EndpointStatus) -> Result<(String, EndpointReport)
     let since = since.map_err(|_| wrong("EndpointStatus.since is no time".to_owned()))?;
     let backlog_age = status.backlog_age.map(Duration::try_from).transpose();
     let backlog_age = backlog_age.map_err(|_| wrong("EndpointStatus.backlog_age is negative".to_owned()))?;
+    let damaged = status.damaged_segments.into_iter().take(DAMAGED_MAX).map(read_damaged);
     let report = EndpointReport {
         health,
         last_error: status.last_error,
@@ -100,8 +109,24 @@ fn read_status(status: proto::EndpointStatus) -> Result<(String, EndpointReport)
         backlog_events: status.backlog_events,
         backlog_bytes: status.backlog_bytes,
         backlog_age,
+        parked_events: status.parked_events,
+        damaged: damaged.collect::<Result<_, _>>()?,
     };
     Ok((status.endpoint_name, report))
+}
+
+fn read_damaged(segment: proto::BacklogSegment) -> Result<DamagedSegment, Status> {
+    let bytes = segment.object_name.len();
+    if !(1..=OBJECT_BYTES_MAX).contains(&bytes) {
+        let field = "EndpointStatus.damaged_segments.object_name";
+        return Err(wrong(format!("{field} has {bytes} bytes; it must have 1 to {OBJECT_BYTES_MAX}")));
+    }
+    Ok(DamagedSegment {
+        object: segment.object_name,
+        partition: segment.partition,
+        events: segment.events,
+        error: segment.error,
+    })
 }
 
 fn wrong(reason: String) -> Status {

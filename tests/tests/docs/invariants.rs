@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::{checkout, nothing};
 
 /// Modules that take values and give values: no runtime in them, and no clock.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "capture/src/decode",
     "capture/src/forecast",
     "capture/src/gap",
@@ -19,6 +19,7 @@ const PURE: [&str; 11] = [
     "delivery/src/endpoint/lane",
     "delivery/src/settlement",
     "routes-api/src/decide",
+    "routes-api/src/redrive",
 ];
 
 const SERVICES: [&str; 3] = ["capture", "delivery", "routes-api"];

@@ -14,6 +14,7 @@ mod raw;
 mod source;
 mod crowd;
 mod letters;
+mod raw_worker;
 
 mod administration;
 mod alone;
@@ -46,6 +47,7 @@ mod lost_slot;
 mod outage;
 mod parked;
 mod rebalance;
+mod redrive_jobs;
 mod server_faults;
 mod shortage;
 mod stopping;
