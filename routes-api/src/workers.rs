@@ -111,13 +111,8 @@ impl Workers {
         }
         state.sessions += 1;
         let session = state.sessions;
-        let worker = Worker {
-            session,
-            commands,
-            applied: 0,
-            refused: BTreeMap::new(),
-            endpoints: BTreeMap::new(),
-        };
+        let worker =
+            Worker { session, commands, applied: 0, refused: BTreeMap::new(), endpoints: BTreeMap::new() };
         state.workers.insert(worker_id.to_owned(), worker);
         self.changes.send_replace(());
         Ok(Connection { workers: self.clone(), worker_id: worker_id.to_owned(), session })

@@ -94,5 +94,7 @@ impl Report {
 /// What is kept of a text. PostgreSQL has no text with NUL in it.
 fn text(given: &str) -> String {
     let characters = given.chars().take(TEXT_CHARACTERS_MAX);
-    characters.map(|character| if character == '\0' { char::REPLACEMENT_CHARACTER } else { character }).collect()
+    characters
+        .map(|character| if character == '\0' { char::REPLACEMENT_CHARACTER } else { character })
+        .collect()
 }

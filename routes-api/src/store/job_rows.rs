@@ -51,15 +51,15 @@ pub(super) async fn lock(
     transaction: &Transaction<'_>,
     id: Uuid,
 ) -> Result<Option<(Job, Timestamp)>, SessionError> {
-    let query =
-        format!("SELECT {COLUMNS}, now() FROM twinroute_routes.redrive_job WHERE id = $1 FOR UPDATE");
+    let query = format!("SELECT {COLUMNS}, now() FROM twinroute_routes.redrive_job WHERE id = $1 FOR UPDATE");
     let Some(row) = transaction.query_opt(&query, &[&id]).await.map_err(refused)? else { return Ok(None) };
     Ok(Some((read(&row)?, row.try_get("now").map_err(refused)?)))
 }
 
 /// The failures of a job that are kept, in their order.
 pub(super) async fn failures(client: &impl GenericClient, id: Uuid) -> Result<Vec<Failure>, SessionError> {
-    let query = "SELECT event_id, reason FROM twinroute_routes.redrive_failure WHERE job_id = $1 ORDER BY number";
+    let query =
+        "SELECT event_id, reason FROM twinroute_routes.redrive_failure WHERE job_id = $1 ORDER BY number";
     let read = |row: Row| Ok(Failure { event_id: row.try_get(0)?, reason: row.try_get(1)? });
     let rows = client.query(query, &[&id]).await.map_err(refused)?;
     rows.into_iter().map(read).collect::<Result<_, _>>().map_err(refused)
@@ -134,7 +134,10 @@ pub(super) async fn insert_failures(
 }
 
 /// The job that runs for an endpoint, if there is one, has failed: the endpoint is deleted.
-pub(super) async fn fail_of_endpoint(transaction: &Transaction<'_>, endpoint: &str) -> Result<(), SessionError> {
+pub(super) async fn fail_of_endpoint(
+    transaction: &Transaction<'_>,
+    endpoint: &str,
+) -> Result<(), SessionError> {
     let update = "UPDATE twinroute_routes.redrive_job SET (state, last_error, end_time) = ($2, $3, now())
         WHERE endpoint_name = $1 AND state = 'running'";
     let last_error = format!("the endpoint `{endpoint}` was deleted");

@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 use tonic::{Code, Status, transport::Channel};
 use twinroute_proto::routes::v1::{
     CancelRedriveRequest, CreateEndpointRequest, DeadLetterContainer, DeadLetterSelection,
-    DeleteEndpointRequest, Endpoint, GetBacklogRequest, GetRedriveRequest, KafkaOptions, RedriveDeadLettersRequest,
-    RedriveJob, RedriveOutcome, RedriveReport, RedriveState, Secret, SkipBacklogSegmentRequest,
-    endpoint::Destination, routes_service_client::RoutesServiceClient, secret,
+    DeleteEndpointRequest, Endpoint, GetBacklogRequest, GetRedriveRequest, KafkaOptions,
+    RedriveDeadLettersRequest, RedriveJob, RedriveOutcome, RedriveReport, RedriveState, Secret,
+    SkipBacklogSegmentRequest, endpoint::Destination, routes_service_client::RoutesServiceClient, secret,
 };
 use twinroute_tests::{
-    servers::postgres::{Postgres, Shutdown},
+    servers::postgres::{Postgres, Shutdown, connect},
     services::{Program, Service},
     wait,
 };
@@ -30,6 +30,7 @@ const EVENTS: [&str; 2] = ["6ba7b810-9dad-51d1-80b4-00c04fd430c8", "6ba7b811-9da
 struct Replicas {
     one: Service,
     other: Service,
+    url: String,
 }
 
 impl Replicas {
@@ -44,7 +45,8 @@ impl Replicas {
             routes.until_ready().await?;
             anyhow::Ok(routes)
         };
-        let replicas = Self { one: start("routes-api-1").await?, other: start("routes-api-2").await? };
+        let (one, other) = (start("routes-api-1").await?, start("routes-api-2").await?);
+        let replicas = Self { one, other, url: url.to_owned() };
         replicas.create(ENDPOINT, Some("sp=rld&sig=x")).await?;
         Ok(replicas)
     }
@@ -200,6 +202,16 @@ fn a_job_ends_when_it_is_cancelled_or_its_endpoint_is_deleted() -> Result<()> {
         assert_eq!((told.id.as_str(), told.state()), (job.id.as_str(), RedriveState::Cancelled));
         // And to cancel it again shows it as it is
         assert_eq!(replicas.cancel(&job.id).await?, cancelled);
+        // When another one begins a month later, then the first one is forgotten
+        let database = connect(&replicas.url).await?;
+        let month = "UPDATE twinroute_routes.redrive_job SET end_time = end_time - interval '31 days'";
+        database.batch_execute(month).await?;
+        let job = replicas.redrive("other").await??;
+        assert_eq!(worker.job().await?, job);
+        let forgotten = replicas.client().await?.get_redrive(GetRedriveRequest { id: cancelled.id }).await;
+        assert_eq!(forgotten.err().map(|status| status.code()), Some(Code::NotFound));
+        replicas.cancel(&job.id).await?;
+        assert_eq!(worker.job().await?.id, job.id);
         // When the endpoint of the next one is deleted, then that has failed, with the reason
         let job = replicas.redrive(ENDPOINT).await??;
         assert_eq!(worker.job().await?, job);

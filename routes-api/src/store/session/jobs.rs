@@ -57,10 +57,7 @@ impl Session {
     }
 
     /// A job and its failures; `None` when it is not stored.
-    pub(in crate::store) async fn job(
-        &self,
-        id: Uuid,
-    ) -> Result<Option<(Job, Vec<Failure>)>, SessionError> {
+    pub(in crate::store) async fn job(&self, id: Uuid) -> Result<Option<(Job, Vec<Failure>)>, SessionError> {
         let reading = async {
             let Some(job) = job_rows::some(&self.client, &[id]).await?.pop() else { return Ok(None) };
             Ok(Some((job, job_rows::failures(&self.client, id).await?)))
