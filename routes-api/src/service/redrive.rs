@@ -46,6 +46,7 @@ impl RoutesGrpc {
     ) -> Result<proto::CancelRedriveResponse, Status> {
         let cancelled = self.store.cancel_job(job_id(&request.id)?).await?;
         let job = cancelled.ok_or_else(|| missing(&request.id))?;
+        tracing::info!(job = %job.id, state = job.state.name(), "a redrive job was to be cancelled");
         Ok(proto::CancelRedriveResponse { job: Some(show::job(&job, Vec::new())) })
     }
 }

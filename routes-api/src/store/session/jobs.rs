@@ -90,6 +90,10 @@ impl Session {
             job_rows::update(&transaction, &job).await?;
             job_rows::insert_failures(&transaction, job.id, failures).await?;
             commit(transaction).await?;
+            if job.end_time == Some(now) {
+                let (delivered, failed) = (job.delivered, job.failed);
+                tracing::info!(job = %job.id, endpoint = job.selection.endpoint, delivered, failed, "a redrive job is done");
+            }
             Ok(Some(job))
         };
         super::bounded(deadline, "take over a redrive report", merging).await
