@@ -13,7 +13,7 @@ mod selection;
 pub use container::{Container, ContainerError};
 pub use head::{LetterHead, UnreadableHead};
 pub use layout::{LetterName, NoLetterName};
-pub use letter::{Failure, Letter};
+pub use letter::{Failure, Letter, UnreadableLetter};
 pub use location::{Location, NoLocation};
 pub use search::Search;
 pub use selection::{Selection, event_id};

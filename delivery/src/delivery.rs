@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use twinroute_common::cloud_event::CloudEvent;
 
+use uuid::Uuid;
+
 use crate::settlement::{ItemRef, LeaseId};
 
 /// One CloudEvent to deliver, and what is settled by it.
@@ -22,6 +24,8 @@ pub enum Origin {
     Stream(ItemRef),
     /// From the parked backlog: it is acknowledged, and its segment is kept until the delivery is settled.
     Backlog(Parked),
+    /// From a dead letter that is sent again: the letter is kept until the delivery is settled.
+    Redriven(Redriven),
 }
 
 /// Names one event of the parked backlog of an endpoint.
@@ -37,6 +41,17 @@ pub struct Parked {
     pub index: u32,
 }
 
+/// Names one dead letter that is sent again, at its endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Redriven {
+    /// The lease under which it was read.
+    pub lease: LeaseId,
+    /// The partition of its ordering key.
+    pub partition: u32,
+    /// CloudEvents `id`.
+    pub event_id: Uuid,
+}
+
 impl Origin {
     /// The lease without which nobody may deliver it.
     #[must_use]
@@ -44,6 +59,7 @@ impl Origin {
         match self {
             Self::Stream(item) => item.lease,
             Self::Backlog(parked) => parked.lease,
+            Self::Redriven(redriven) => redriven.lease,
         }
     }
 
@@ -53,6 +69,7 @@ impl Origin {
         match self {
             Self::Stream(item) => item.partition,
             Self::Backlog(parked) => parked.partition,
+            Self::Redriven(redriven) => redriven.partition,
         }
     }
 }

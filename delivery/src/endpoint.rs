@@ -5,6 +5,7 @@ mod health;
 pub mod lane;
 mod letters;
 mod parking;
+mod redrives;
 mod report;
 mod task;
 
@@ -18,6 +19,7 @@ use twinroute_common::route::Endpoint;
 
 pub use health::State;
 pub use parking::ParkingContext;
+pub(crate) use redrives::{Fate, Redrive, StoredLetter};
 pub use report::EndpointReport;
 
 use crate::config::EndpointSettings;
@@ -99,6 +101,7 @@ impl LeaseSet {
 pub struct EndpointHandle {
     name: EndpointName,
     work: mpsc::Sender<Work>,
+    redrives: mpsc::Sender<Redrive>,
     report: watch::Receiver<EndpointReport>,
 }
 
@@ -114,9 +117,10 @@ impl EndpointHandle {
         let name = EndpointName::from(endpoint.name.as_str());
         let credit = usize::try_from(context.credit_events_max).unwrap_or(usize::MAX / 2);
         let (work, works) = mpsc::channel(credit + CONTROL_ROOM);
-        let (task, report) = task::Task::new(endpoint, works, context.clone());
+        let (redrives, redrives_receiver) = mpsc::channel(redrives::WAITING_MAX);
+        let (task, report) = task::Task::new(endpoint, works, redrives_receiver, context.clone());
         context.tasks.spawn(task.run());
-        Self { name, work, report }
+        Self { name, work, redrives, report }
     }
 
     /// Name of the endpoint.
@@ -137,6 +141,11 @@ impl EndpointHandle {
     /// When the queue is full.
     pub(crate) fn deliver(&self, deliveries: Vec<Delivery>) -> Result<(), QueueRefused> {
         self.work.try_send(Work::Deliver(deliveries)).map_err(|_| QueueRefused(self.name.to_string()))
+    }
+
+    /// The way for dead letters that are sent again. It does not keep the endpoint from ending.
+    pub(crate) fn redrives(&self) -> mpsc::Sender<Redrive> {
+        self.redrives.clone()
     }
 
     /// Asks the endpoint to have nothing more to do with some leases; resolves when that is so, or when it has ended.

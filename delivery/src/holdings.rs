@@ -19,8 +19,17 @@ pub struct Holding {
     pub settled: Option<String>,
 }
 
-/// The partitions that are held, by number.
-pub type Held = Arc<HashMap<u32, Holding>>;
+/// The partitions that are held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Partitions {
+    /// Those that are held, by number.
+    pub held: HashMap<u32, Holding>,
+    /// Number of partitions that there are, whoever holds them; 0 before capture has told.
+    pub count: u32,
+}
+
+/// The partitions that are held, as of now.
+pub type Held = Arc<Partitions>;
 
 /// Says which partitions are held.
 #[derive(Clone, Debug)]
@@ -39,13 +48,19 @@ impl Holdings {
         self.0.subscribe()
     }
 
+    /// Capture has told how many partitions there are.
+    pub fn welcomed(&self, partition_count: u32) {
+        self.0.send_modify(|partitions| Arc::make_mut(partitions).count = partition_count);
+    }
+
     /// Partitions were granted.
     pub fn grant(&self, granted: impl IntoIterator<Item = (u32, Holding)>) {
-        self.0.send_modify(|held| Arc::make_mut(held).extend(granted));
+        self.0.send_modify(|partitions| Arc::make_mut(partitions).held.extend(granted));
     }
 
     /// Leases are over.
     pub fn end(&self, is_over: impl Fn(LeaseId) -> bool) {
-        self.0.send_modify(|held| Arc::make_mut(held).retain(|_, holding| !is_over(holding.lease)));
+        let is_held = |holding: &Holding| !is_over(holding.lease);
+        self.0.send_modify(|partitions| Arc::make_mut(partitions).held.retain(|_, holding| is_held(holding)));
     }
 }

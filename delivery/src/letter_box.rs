@@ -31,6 +31,19 @@ pub struct NotWritten {
     reason: String,
 }
 
+/// Opens a container to list, read and delete its letters.
+///
+/// # Errors
+/// When there is no credential for that, or it cannot be resolved; why, for people.
+pub(crate) fn open_to_read(
+    container: &DeadLetterContainer,
+    resolve: &ResolveSecret,
+) -> Result<Container, String> {
+    let sas = container.read_sas.as_ref().map(|sas| resolve(sas)).transpose();
+    let sas = sas.map_err(|error| format!("dead_letter.read_sas: {}", Causes(&error)))?;
+    Container::open(&container.url, sas.as_ref()).map_err(|error| error.to_string())
+}
+
 /// A container, and the folder in it that is written to.
 #[derive(Clone)]
 pub struct LetterBox {

@@ -16,6 +16,7 @@ pub mod endpoint;
 pub mod backlog;
 pub mod sink;
 pub mod letter_box;
+pub mod redrive;
 pub mod settlement;
 
 pub mod metrics;

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -17,6 +18,7 @@ use crate::endpoint::{EndpointContext, ParkingContext, StartSink};
 use crate::holdings::Holdings;
 use crate::letter_box::{LetterBox, ResolveSecret, resolve_by};
 use crate::metrics::{EndpointMetrics, LetterMetrics, StreamMetrics};
+use crate::redrive::{RedriveContext, Redrives};
 use crate::routes::cache::{Cache, CacheKeyError};
 use crate::routes::{self, Registry, RoutesContext};
 use crate::routing::CurrentRouting;
@@ -84,11 +86,13 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
         tasks: tasks.clone(),
     };
     let stop = CancellationToken::new();
+    let redrives = redrives(&routing, &endpoints);
     let following_routes = tokio::spawn(routes::run(RoutesContext {
         routes_api: settings.routes_api.clone(),
         settings: settings.routes.clone(),
         worker_id: worker_id.clone(),
         registry: Registry::new(Arc::clone(&routing), endpoints, stream_metrics.route_table_version.clone()),
+        redrives,
         cache,
         poison: poison_reports,
         condition: routes_condition,
@@ -112,17 +116,21 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     });
     let end = alive(&context.health.liveness(), following_capture).await;
 
-    // Nothing is left to settle: with their handles the endpoints end, and their sinks are closed.
     stop.cancel();
+    drop(settled);
+    let _part = context.drain.part("sinks");
+    close(following_routes, &routing, &tasks).await;
+    end.map_err(Into::into)
+}
+
+/// Nothing is left to settle: with their handles the endpoints end, and their sinks are closed.
+async fn close(following_routes: JoinHandle<()>, routing: &CurrentRouting, tasks: &TaskTracker) {
     if following_routes.await.is_err() {
         warn!("the part that follows routes-api has failed");
     }
     routing.clear();
-    drop(settled);
     tasks.close();
-    let _part = context.drain.part("sinks");
     tasks.wait().await;
-    end.map_err(Into::into)
 }
 
 /// The numbers that a worker shows.
@@ -170,6 +178,15 @@ fn cache(settings: &DeliverySettings) -> Result<Option<Arc<Cache>>, WorkerError>
     }
     let key = settings.secrets.resolve(&settings.routes.cache_key)?;
     Ok(Some(Arc::new(Cache::new(file.clone(), &key)?)))
+}
+
+/// What sends dead letters again.
+fn redrives(routing: &Arc<CurrentRouting>, endpoints: &EndpointContext) -> Redrives {
+    Redrives::new(RedriveContext {
+        routing: Arc::clone(routing),
+        holdings: endpoints.holdings.clone(),
+        resolve_secret: Arc::clone(&endpoints.resolve_secret),
+    })
 }
 
 /// Where items go that no endpoint could take.

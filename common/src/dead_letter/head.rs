@@ -13,6 +13,10 @@ pub struct LetterHead {
     pub subject: String,
     /// CloudEvents `time`, RFC 3339.
     pub time: String,
+    /// CloudEvents extension `sequence`.
+    pub sequence: String,
+    /// CloudEvents extension `partitionkey`: the ordering key.
+    pub partition_key: String,
     /// Why it could not be delivered, for people.
     pub reason: String,
     /// Why, for programs.
@@ -21,6 +25,10 @@ pub struct LetterHead {
     pub attempts: u32,
     /// When it was given up, RFC 3339.
     pub dead_letter_time: String,
+    /// The event's default type, where a route gave it another one.
+    pub default_type: String,
+    /// Id of the redrive job that sent it in vain.
+    pub redrive: String,
 }
 
 /// A text that does not begin as a letter does.
@@ -77,10 +85,14 @@ impl<'de> Visitor<'de> for &mut Reading {
                 "type" => head.event_type = members.next_value()?,
                 "subject" => head.subject = members.next_value()?,
                 "time" => head.time = members.next_value()?,
+                "sequence" => head.sequence = members.next_value()?,
+                "partitionkey" => head.partition_key = members.next_value()?,
                 "deadletterreason" => head.reason = members.next_value()?,
                 "deadlettercode" => head.code = members.next_value()?,
                 "deadletterattempts" => head.attempts = members.next_value()?,
                 "deadlettertime" => head.dead_letter_time = members.next_value()?,
+                "deadlettertype" => head.default_type = members.next_value()?,
+                "deadletterredrive" => head.redrive = members.next_value()?,
                 _ => drop(members.next_value::<IgnoredAny>()?),
             }
         }
@@ -93,7 +105,7 @@ mod tests {
     use super::*;
 
     const LETTER: &[u8] = br#"{"specversion":"1.0","id":"1","type":"T","subject":"s","time":"2026-01-01T00:00:00Z",
-        "deadletterreason":"too \"large\"","deadlettercode":"C","deadletterattempts":3,"deadlettertime":"2026-01-02T00:00:00Z",
+        "sequence":"2a","partitionkey":"k","deadlettertype":"D","deadletterredrive":"J","deadletterreason":"too \"large\"","deadlettercode":"C","deadletterattempts":3,"deadlettertime":"2026-01-02T00:00:00Z",
         "data":{"a":1}}"#;
 
     #[test]
@@ -103,10 +115,14 @@ mod tests {
             event_type: "T".to_owned(),
             subject: "s".to_owned(),
             time: "2026-01-01T00:00:00Z".to_owned(),
+            sequence: "2a".to_owned(),
+            partition_key: "k".to_owned(),
             reason: "too \"large\"".to_owned(),
             code: "C".to_owned(),
             attempts: 3,
             dead_letter_time: "2026-01-02T00:00:00Z".to_owned(),
+            default_type: "D".to_owned(),
+            redrive: "J".to_owned(),
         };
         assert_eq!(head, expected);
         let cut = LETTER.len() - 4;

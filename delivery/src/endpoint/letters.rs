@@ -8,8 +8,9 @@ use twinroute_common::dead_letter::Failure;
 
 use super::LeaseSet;
 use super::lane::Ended;
+use super::redrives::Redrives;
+use crate::delivery::Origin;
 use crate::letter_box::{LetterBox, NotWritten};
-use crate::settlement::LeaseId;
 
 /// Letters on their way at a time: enough for a store that takes a tenth of a second to keep 100 letters a second.
 const WRITING_MAX: usize = 16;
@@ -23,7 +24,8 @@ pub(super) struct Letters {
 
 struct Writing {
     token: u64,
-    lease: LeaseId,
+    origin: Origin,
+    why: String,
     task: AbortHandle,
 }
 
@@ -31,6 +33,10 @@ struct Writing {
 pub(super) struct Written {
     /// The lane's name of the event.
     pub(super) token: u64,
+    /// Where the event came from.
+    pub(super) origin: Origin,
+    /// Why the event was given up.
+    pub(super) why: String,
     /// Why it could not be written.
     pub(super) result: Result<(), String>,
 }
@@ -42,18 +48,24 @@ impl Letters {
     }
 
     /// Begins to write the letter of an event.
-    pub(super) fn write(&mut self, letter_box: LetterBox, ended: Ended) {
+    pub(super) fn write(&mut self, letter_box: LetterBox, ended: Ended, redrives: &Redrives) {
         let Ended { token, delivery, attempts } = ended;
+        let origin = delivery.origin;
+        let redrive = match origin {
+            Origin::Redriven(redriven) => redrives.job(redriven.event_id),
+            Origin::Stream(_) | Origin::Backlog(_) => None,
+        };
+        let why = attempts.error.to_string();
         let failure = Failure {
             reason: attempts.error.message,
             code: attempts.error.code,
             attempts: attempts.count,
             time: Timestamp::now(),
+            redrive,
         };
-        let lease = delivery.origin.lease();
         let writing = async move { letter_box.put(&delivery.event, &failure).await };
         let task = self.writing.spawn(writing);
-        self.by_task.insert(task.id(), Writing { token, lease, task });
+        self.by_task.insert(task.id(), Writing { token, origin, why, task });
     }
 
     /// The next that comes to its end; never, when none is on its way.
@@ -64,8 +76,8 @@ impl Letters {
                 Err(error) => (error.id(), Err(format!("writing a dead letter failed: {error}"))),
             };
             // What was cut off is not listed any more.
-            if let Some(Writing { token, .. }) = self.by_task.remove(&id) {
-                return Written { token, result };
+            if let Some(Writing { token, origin, why, .. }) = self.by_task.remove(&id) {
+                return Written { token, origin, why, result };
             }
         }
         std::future::pending().await
@@ -74,7 +86,7 @@ impl Letters {
     /// Cuts off what belongs to leases that are over.
     pub(super) fn forget(&mut self, leases: &LeaseSet) {
         self.by_task.retain(|_, writing| {
-            let over = leases.contains(writing.lease);
+            let over = leases.contains(writing.origin.lease());
             if over {
                 writing.task.abort();
             }

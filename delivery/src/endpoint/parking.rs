@@ -122,7 +122,7 @@ impl Parking {
     /// Makes shelves for partitions that were granted, and looks what there is.
     pub(super) fn follow(&mut self, held: &Held) {
         let Some(ParkingContext { store, settings }) = &self.context else { return };
-        for (&partition, holding) in held.iter() {
+        for (&partition, holding) in &held.held {
             let known = self.shelves.get(&partition);
             if known.is_some_and(|place| place.shelf.lease() == holding.lease) {
                 continue;
@@ -267,6 +267,8 @@ impl Parking {
             match origin {
                 Origin::Stream(item) => settled.push(item),
                 Origin::Backlog(parked) => self.delivered(parked),
+                // It is never parked.
+                Origin::Redriven(_) => {}
             }
         }
     }
@@ -351,10 +353,10 @@ impl Parking {
             let (deliveries, objects) = place.shelf.give_up();
             items.extend(deliveries.into_iter().filter_map(|delivery| match delivery.origin {
                 Origin::Stream(item) => Some(item),
-                Origin::Backlog(_) => None,
+                Origin::Backlog(_) | Origin::Redriven(_) => None,
             }));
             // A worker that stops holds nothing any more, and what is parked is the next holder's.
-            if held.contains_key(&partition) {
+            if held.held.contains_key(&partition) {
                 deletions.push((partition, Operation::Delete(objects)));
             }
         }

@@ -2,6 +2,7 @@
 
 mod ending;
 mod park;
+mod redrive;
 mod state;
 mod wait;
 
@@ -21,8 +22,9 @@ use super::health::Health;
 use super::lane::{Exhausted, Lane, LanePolicy, Refusal, RefusalKind};
 use super::letters::Letters;
 use super::parking::Parking;
+use super::redrives::Redrives;
 use super::report::EndpointReport;
-use super::{EndpointContext, LeaseSet, Work};
+use super::{EndpointContext, LeaseSet, Redrive, Work};
 use crate::backlog::shelf::Trouble;
 use crate::delivery::Origin;
 use crate::holdings::Held;
@@ -43,6 +45,7 @@ pub(super) struct Task {
     endpoint: Endpoint,
     context: EndpointContext,
     works: mpsc::Receiver<Work>,
+    redrives_waiting: mpsc::Receiver<Redrive>,
     report: watch::Sender<EndpointReport>,
     counters: EndpointCounters,
     lane: Lane,
@@ -59,6 +62,7 @@ pub(super) struct Task {
     letter_box: Option<LetterBox>,
     letters: Letters,
     letters_outage: Outage,
+    redrives: Redrives,
     settled: Vec<Origin>,
     /// Items that need nothing more.
     notices: Vec<ItemRef>,
@@ -73,6 +77,7 @@ impl Task {
     pub(super) fn new(
         endpoint: Endpoint,
         works: mpsc::Receiver<Work>,
+        redrives_waiting: mpsc::Receiver<Redrive>,
         context: EndpointContext,
     ) -> (Self, watch::Receiver<EndpointReport>) {
         let policy = lane_policy(&endpoint, &context);
@@ -96,12 +101,14 @@ impl Task {
             counters: context.metrics.of(&endpoint.name),
             letter_box: ending::letter_box(&endpoint, &context),
             letters: Letters::default(),
+            redrives: Redrives::new(),
             letters_outage: Outage::new("write dead letters", endpoint.name.clone()),
             lane: Lane::new(policy, NO_SINK),
             start_backoff: Backoff::new(policy.backoff.initial, policy.backoff.max),
             endpoint,
             context,
             works,
+            redrives_waiting,
             report,
             health,
             sink: None,
@@ -140,12 +147,14 @@ impl Task {
                 },
                 // A letter that is written lets its key go on.
                 written = self.letters.written() => self.take_written(written),
+                deleted = self.redrives.deleted() => self.redrives.take_deleted(deleted),
                 count = self.works.recv_many(&mut works, WORKS_MAX) => match count {
                     0 => break,
                     _ => for work in works.drain(..) {
                         self.take(work).await;
                     },
                 },
+                Some(redrive) = self.redrives_waiting.recv() => self.redrive(redrive),
                 // Partitions come before their events; what is parked of them goes first.
                 Ok(()) = self.held.changed() => self.follow_partitions(),
                 done = self.parking.done() => self.parking.take(done, &mut self.lane, now(), &mut self.notices),
@@ -184,6 +193,7 @@ impl Task {
         self.letters.forget(leases);
         self.sort_settled();
         let time = self.context.settings.close_timeout();
+        self.redrives.release(leases, time).await;
         self.parking.release(leases, &mut self.lane, &mut self.notices, time).await;
         self.give_notice().await;
         let _gone = done.send(());
@@ -337,6 +347,9 @@ impl Task {
     /// The endpoint is deleted, which its owner was told costs what it has not delivered.
     async fn discard(mut self) {
         self.close_sink().await;
+        // What was delivered last is settled; a dead letter that was not stays one.
+        self.sort_settled();
+        self.redrives.release(&LeaseSet::All, self.context.settings.close_timeout()).await;
         let discarded = self.lane.drain();
         let held = Held::clone(&self.held.borrow());
         let (not_parked, parked, clear) = self.parking.discard(&held);

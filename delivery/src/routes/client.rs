@@ -26,6 +26,7 @@ use super::error::RoutesError;
 use super::registry::{Registry, keep_refused};
 use super::status::Statuses;
 use crate::config::RoutesSettings;
+use crate::redrive::Redrives;
 
 /// Frames between the worker and the connection.
 const FRAMES_MAX: usize = 64;
@@ -42,6 +43,8 @@ pub struct RoutesContext {
     pub worker_id: String,
     /// The table in force.
     pub registry: Registry,
+    /// The jobs that send dead letters again.
+    pub redrives: Redrives,
     /// Where the table is kept; `None` for nowhere.
     pub cache: Option<Arc<Cache>>,
     /// Why partitions are blocked by poison; `None` when none is.
@@ -90,6 +93,7 @@ async fn start_from_cache(context: &mut RoutesContext, reason: &str) {
         Ok(Some(table)) => {
             info!(version = table.version, "routes-api is away; starting with the kept route table");
             let refused = context.registry.apply(table).await;
+            context.redrives.follow(context.registry.table());
             refused.iter().for_each(log_refused);
             context.condition.ok();
         }
@@ -121,6 +125,7 @@ async fn follow(context: &mut RoutesContext, outage: &mut Outage) -> Result<Infa
     };
     let opened = tokio::time::timeout(timeout, opening).await;
     let (mut incoming, table) = opened.map_err(|_| RoutesError::NoTable(timeout))??;
+    context.redrives.begin();
     take_table(context, &mut stream, table).await?;
     outage.works();
 
@@ -134,12 +139,16 @@ async fn follow(context: &mut RoutesContext, outage: &mut Outage) -> Result<Infa
             frame = next(&mut incoming) => match frame? {
                 Response::Table(table) => take_table(context, &mut stream, table).await?,
                 Response::Delta(delta) => take_delta(context, &mut stream, delta).await?,
-                Response::RedriveJob(_) | Response::SkipSegment(_) => {}
+                Response::RedriveJob(job) => context.redrives.take(job),
+                Response::SkipSegment(_) => {}
             },
             _ = look.tick() => {
                 let poison = context.poison.borrow().clone();
                 for frame in statuses.due(&context.registry.routing(), poison.as_deref(), Instant::now()) {
                     stream.send(frame).await?;
+                }
+                for report in context.redrives.reports() {
+                    stream.send(Request::RedriveReport(report)).await?;
                 }
             }
         }
@@ -176,6 +185,7 @@ async fn put_in_force(
     let version = table.version;
     let before = context.registry.table().version;
     refused.extend(context.registry.apply(table).await);
+    context.redrives.follow(context.registry.table());
     context.condition.ok();
     refused.iter().for_each(log_refused);
     for Refused { resource, reason } in refused {

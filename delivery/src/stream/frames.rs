@@ -37,6 +37,7 @@ pub(super) enum InFrame {
 /// The answer to Hello.
 #[derive(Debug)]
 pub(super) struct Welcome {
+    pub(super) partition_count: u32,
     pub(super) lease: Duration,
     pub(super) event_bytes_max: u64,
     pub(super) system_identifier: String,
@@ -111,6 +112,7 @@ fn read_welcome(welcome: proto::Welcome) -> Result<Welcome, WireError> {
         return Err(WireError::new("Welcome", "lease"));
     }
     Ok(Welcome {
+        partition_count: welcome.partition_count,
         lease,
         event_bytes_max: limits.event_bytes_max,
         system_identifier: welcome.system_identifier,

@@ -65,8 +65,9 @@ impl<'c> Session<'c> {
         connected: Connected,
     ) -> Self {
         let Connected { incoming, outgoing, welcome, hello_sent_at } = connected;
-        let Welcome { lease, system_identifier, timeline, .. } = welcome;
+        let Welcome { partition_count, lease, system_identifier, timeline, .. } = welcome;
         last_seen.welcomed(timeline);
+        context.holdings.welcomed(partition_count);
         let settings = &context.settings;
         let credit = CreditBack { events: settings.credit_events_max, bytes: settings.credit_bytes_max };
         let now = Instant::now();

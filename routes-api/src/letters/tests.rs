@@ -32,7 +32,7 @@ async fn with_letters(count: u32) -> (TempDir, Container) {
             data: bytes::Bytes::from_static(b"{}"),
         };
         let code = CODES[minute as usize % 2];
-        let failure = Failure { reason: "no".to_owned(), code, attempts: 1, time };
+        let failure = Failure { reason: "no".to_owned(), code, attempts: 1, time, redrive: None };
         container.put(&Letter::new("kafka", &event, &failure)).await.unwrap();
     }
     (directory, container)

@@ -1,6 +1,11 @@
 //! A source with a route to Kafka, whose endpoint has a container for dead letters: the scene of what cannot be delivered.
 
 use anyhow::{Context as _, Result, ensure};
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier},
+    client::DefaultClientContext,
+};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tonic::transport::Channel;
@@ -39,7 +44,7 @@ pub(crate) struct Letters<'s> {
     pub(crate) azurite: Azurite,
     pub(crate) blobs: Blobs,
     pub(crate) arrivals: Consumer,
-    routes: Service,
+    pub(crate) routes: Service,
     worker: Option<Service>,
 }
 
@@ -106,6 +111,12 @@ impl<'s> Letters<'s> {
 
     /// Starts the worker; what was written before comes to it at once. `poison` is its section `dead_letters`.
     pub(crate) async fn deliver(&mut self, poison: Value) -> Result<()> {
+        self.worker = Some(self.start_worker("delivery", poison).await?);
+        Ok(())
+    }
+
+    /// Starts one more worker, which the caller keeps.
+    pub(crate) async fn start_worker(&self, name: &str, poison: Value) -> Result<Service> {
         let settings = json!({
             "worker": { "source": SOURCE },
             "stream": { "subscription": self.source.subscription() },
@@ -113,9 +124,20 @@ impl<'s> Letters<'s> {
             "routes_api": { "addresses": format!("http://{}", self.routes.grpc()) },
             "dead_letters": poison,
         });
-        let mut worker = Service::start(Program::Delivery, "delivery", settings, self.source.dir())?;
+        let mut worker = Service::start(Program::Delivery, name, settings, self.source.dir())?;
         worker.until_ready().await?;
-        self.worker = Some(worker);
+        Ok(worker)
+    }
+
+    /// From now on the topic takes records up to this size.
+    pub(crate) async fn limit_records(&self, bytes: usize) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", broker().await?.brokers()).create()?;
+        let bytes = bytes.to_string();
+        let topic = ResourceSpecifier::Topic(self.source.subscription());
+        let limit = AlterConfig::new(topic).set("max.message.bytes", &bytes);
+        let altered = admin.alter_configs([&limit], &AdminOptions::new()).await?;
+        ensure!(altered.iter().all(Result::is_ok), "{altered:?}");
         Ok(())
     }
 

@@ -47,6 +47,7 @@ mod lost_slot;
 mod outage;
 mod parked;
 mod rebalance;
+mod redrive;
 mod redrive_jobs;
 mod server_faults;
 mod shortage;

@@ -23,10 +23,18 @@ fn event() -> CloudEvent {
     }
 }
 
+fn failure(reason: &str) -> Failure {
+    Failure {
+        reason: reason.to_owned(),
+        code: "TEST",
+        attempts: 2,
+        time: Timestamp::UNIX_EPOCH,
+        redrive: None,
+    }
+}
+
 fn letter(reason: &str) -> Letter {
-    let failure =
-        Failure { reason: reason.to_owned(), code: "TEST", attempts: 1, time: Timestamp::UNIX_EPOCH };
-    Letter::new("kafka", &event(), &failure)
+    Letter::new("kafka", &event(), &failure(reason))
 }
 
 #[tokio::test]
@@ -72,9 +80,7 @@ async fn a_refusal_shows_no_signature() {
 fn named(time: &str, id: u128) -> (LetterName, Letter) {
     let mut event = event();
     (event.id, event.time) = (Uuid::from_u128(id), time.into());
-    let failure =
-        Failure { reason: "too large".to_owned(), code: "TEST", attempts: 2, time: Timestamp::UNIX_EPOCH };
-    (LetterName::new(time.parse().unwrap(), event.id), Letter::new("kafka", &event, &failure))
+    (LetterName::new(time.parse().unwrap(), event.id), Letter::new("kafka", &event, &failure("too large")))
 }
 
 /// A directory with letters of three hours, two of them in the second.

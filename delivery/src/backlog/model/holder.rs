@@ -122,6 +122,8 @@ impl Holder {
                 self.settled.insert(item.item);
             }
             Origin::Backlog(parked) => self.shelf.delivered(parked),
+            // What is redriven is never parked.
+            Origin::Redriven(_) => {}
         }
     }
 

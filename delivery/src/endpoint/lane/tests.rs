@@ -101,6 +101,7 @@ fn numbers_of(settled: &[Origin]) -> Vec<u32> {
     let number = |origin: &Origin| match origin {
         Origin::Stream(item) => item.item,
         Origin::Backlog(parked) => parked.index,
+        Origin::Redriven(redriven) => redriven.partition,
     };
     settled.iter().map(number).collect()
 }

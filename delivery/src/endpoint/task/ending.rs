@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use tracing::warn;
-use twinroute_common::route::OnExhausted;
+use twinroute_common::route::{Endpoint, OnExhausted};
 
 use super::Task;
+use crate::delivery::Origin;
 use crate::endpoint::lane::Ended;
 use crate::endpoint::letters::Written;
 use crate::endpoint::{EndpointContext, LeaseSet};
@@ -17,8 +18,13 @@ impl Task {
         while self.letters.has_room()
             && let Some(ended) = self.lane.next_ended(now)
         {
-            match &self.letter_box {
-                Some(letter_box) => self.letters.write(letter_box.clone(), ended),
+            let letter_box = match ended.delivery.origin {
+                // Its letter says what has become of it, whatever the policy is now.
+                Origin::Redriven(_) => container(&self.endpoint, &self.context),
+                Origin::Stream(_) | Origin::Backlog(_) => self.letter_box.clone(),
+            };
+            match letter_box {
+                Some(letter_box) => self.letters.write(letter_box, ended, &self.redrives),
                 None => self.drop_event(&ended),
             }
         }
@@ -35,14 +41,20 @@ impl Task {
             "an event is dropped, as the endpoint's policy says: {}",
             attempts.error.message,
         );
+        if let Origin::Redriven(redriven) = delivery.origin {
+            self.redrives.failed(redriven.event_id, attempts.error.to_string());
+        }
         self.lane.settle_ended(*token, &mut self.settled);
     }
 
     /// Takes note of what became of a letter. One that could not be written is written again after a wait.
     pub(super) fn take_written(&mut self, written: Written) {
-        let Written { token, result } = written;
+        let Written { token, origin, why, result } = written;
         match result {
             Ok(()) => {
+                if let Origin::Redriven(redriven) = origin {
+                    self.redrives.failed(redriven.event_id, why);
+                }
                 self.lane.settle_ended(token, &mut self.settled);
                 self.letters_outage.works();
             }
@@ -63,12 +75,14 @@ impl Task {
 }
 
 /// Where the endpoint's dead letters go; `None` when its policy is another one.
-pub(super) fn letter_box(
-    endpoint: &twinroute_common::route::Endpoint,
-    context: &EndpointContext,
-) -> Option<LetterBox> {
-    let container =
-        endpoint.dead_letter.clone().filter(|_| endpoint.on_exhausted() == OnExhausted::DeadLetter)?;
+pub(super) fn letter_box(endpoint: &Endpoint, context: &EndpointContext) -> Option<LetterBox> {
+    let is_policy = endpoint.on_exhausted() == OnExhausted::DeadLetter;
+    container(endpoint, context).filter(|_| is_policy)
+}
+
+/// The endpoint's container.
+fn container(endpoint: &Endpoint, context: &EndpointContext) -> Option<LetterBox> {
+    let container = endpoint.dead_letter.clone()?;
     let counters = context.letters.of(&endpoint.name);
     Some(LetterBox::new(&endpoint.name, container, context.resolve_secret.clone(), counters))
 }

@@ -24,7 +24,8 @@ impl Task {
             self.close_sink().await;
             self.start_sink();
         }
-        let withdrawn = self.lane.withdraw();
+        let mut withdrawn = self.lane.withdraw();
+        self.give_back_redriven(&mut withdrawn);
         if withdrawn.is_empty() {
             return;
         }
@@ -46,6 +47,7 @@ impl Task {
             match origin {
                 Origin::Stream(item) => self.notices.push(item),
                 Origin::Backlog(parked) => self.parking.delivered(parked),
+                Origin::Redriven(redriven) => self.redrives.delivered(redriven),
             }
         }
     }

@@ -42,7 +42,7 @@ pub(super) struct Refused {
 impl Refused {
     pub(super) fn of(self, item: ItemRef) -> PoisonItem {
         let Self { what, code, reason, event } = self;
-        let failure = Failure { reason, code, attempts: 0, time: Timestamp::now() };
+        let failure = Failure { reason, code, attempts: 0, time: Timestamp::now(), redrive: None };
         PoisonItem { item, what, event, failure }
     }
 }

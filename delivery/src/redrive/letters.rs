@@ -1,0 +1,104 @@
+//! The letters of a job: found in the container, and read.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use hashbrown::HashMap;
+use twinroute_common::cloud_event::CloudEvent;
+use twinroute_common::dead_letter::{Container, ContainerError, Letter, LetterHead, LetterName};
+use twinroute_common::partition::partition_of;
+use uuid::Uuid;
+
+use super::job::Job;
+use super::plan::{Plan, Planned};
+use crate::settlement::LeaseId;
+
+/// Letters sent in one pass: about 10 MB of names. What is behind them comes in the next pass.
+const LETTERS_MAX: usize = 50_000;
+/// Names looked at at a time.
+const NAMES_MAX: usize = 1_000;
+/// Letters whose beginnings are read at a time.
+const CALLS_MAX: usize = 16;
+
+/// What was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The letters to send, in order.
+    pub(super) letters: Vec<Planned>,
+    /// There are more behind them.
+    pub(super) is_cut: bool,
+    /// Objects that are no letters, and why.
+    pub(super) unreadable: Vec<(Uuid, String)>,
+}
+
+/// The partitions that a pass is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scope<'a> {
+    /// Those that are held, with their leases.
+    pub(super) partitions: &'a HashMap<u32, LeaseId>,
+    /// Number of partitions that there are.
+    pub(super) partition_count: u32,
+}
+
+/// Finds the letters of a job in some partitions that it has not sent yet.
+///
+/// # Errors
+/// When the container refuses, cannot be reached, or does not answer in time.
+pub(super) async fn find(
+    container: &Container,
+    job: &Job,
+    scope: Scope<'_>,
+    passed_over: &impl Fn(Uuid) -> bool,
+) -> Result<Found, ContainerError> {
+    let folder = &job.selection.endpoint;
+    let mut plan = Plan::new(LETTERS_MAX);
+    let mut unreadable = Vec::new();
+    let mut behind: Option<LetterName> = None;
+    loop {
+        let names = container.names(&job.selection.search(behind.as_ref()), NAMES_MAX).await?;
+        let is_last = names.len() < NAMES_MAX;
+        behind = names.last().cloned();
+        let mut heads = stream::iter(job.selection.wanted(names))
+            .filter(|name| std::future::ready(!passed_over(name.event_id())))
+            .map(|name| async { (container.head(folder, &name).await, name) })
+            .buffer_unordered(CALLS_MAX);
+        while let Some((head, name)) = heads.next().await {
+            match head {
+                Ok(None) => {}
+                Ok(Some(head)) => plan_one(&mut plan, job, scope, head, name),
+                // It has no ordering key; one worker is enough to tell.
+                Err(ContainerError::NoLetter(why)) if scope.partitions.contains_key(&0) => {
+                    unreadable.push((name.event_id(), why));
+                }
+                Err(ContainerError::NoLetter(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if is_last {
+            let (letters, is_cut) = plan.into_order();
+            return Ok(Found { letters, is_cut, unreadable });
+        }
+    }
+}
+
+fn plan_one(plan: &mut Plan, job: &Job, scope: Scope<'_>, head: LetterHead, name: LetterName) {
+    let partition = partition_of(&head.partition_key, scope.partition_count);
+    let was_sent = *head.redrive == *job.id;
+    if !was_sent && scope.partitions.contains_key(&partition) && job.selection.has(&head) {
+        plan.add(Planned { sequence: head.sequence, name, partition });
+    }
+}
+
+/// Reads the event of a letter; `None` when somebody has deleted it meanwhile.
+///
+/// # Errors
+/// When the container cannot be read; inside, when the letter is none.
+pub(super) async fn read(
+    container: &Container,
+    folder: &str,
+    letter: &Planned,
+) -> Result<Option<Result<Arc<CloudEvent>, String>>, ContainerError> {
+    let content: Option<Bytes> = container.content(folder, &letter.name).await?;
+    Ok(content.map(|content| Letter::event(&content).map(Arc::new).map_err(|error| error.to_string())))
+}
