@@ -5,7 +5,7 @@ mod health;
 pub mod lane;
 mod letters;
 mod parking;
-mod redrives;
+mod redriving;
 mod report;
 mod task;
 
@@ -19,7 +19,7 @@ use twinroute_common::route::Endpoint;
 
 pub use health::State;
 pub use parking::ParkingContext;
-pub(crate) use redrives::{Fate, Redrive, StoredLetter};
+pub(crate) use redriving::{Fate, Redrive, StoredLetter};
 pub use report::EndpointReport;
 
 use crate::config::EndpointSettings;
@@ -117,7 +117,7 @@ impl EndpointHandle {
         let name = EndpointName::from(endpoint.name.as_str());
         let credit = usize::try_from(context.credit_events_max).unwrap_or(usize::MAX / 2);
         let (work, works) = mpsc::channel(credit + CONTROL_ROOM);
-        let (redrives, redrives_receiver) = mpsc::channel(redrives::WAITING_MAX);
+        let (redrives, redrives_receiver) = mpsc::channel(redriving::WAITING_MAX);
         let (task, report) = task::Task::new(endpoint, works, redrives_receiver, context.clone());
         context.tasks.spawn(task.run());
         Self { name, work, redrives, report }

@@ -23,7 +23,7 @@ pub struct Holding {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Partitions {
     /// Those that are held, by number.
-    pub held: HashMap<u32, Holding>,
+    pub by_number: HashMap<u32, Holding>,
     /// Number of partitions that there are, whoever holds them; 0 before capture has told.
     pub count: u32,
 }
@@ -55,12 +55,14 @@ impl Holdings {
 
     /// Partitions were granted.
     pub fn grant(&self, granted: impl IntoIterator<Item = (u32, Holding)>) {
-        self.0.send_modify(|partitions| Arc::make_mut(partitions).held.extend(granted));
+        self.0.send_modify(|partitions| Arc::make_mut(partitions).by_number.extend(granted));
     }
 
     /// Leases are over.
     pub fn end(&self, is_over: impl Fn(LeaseId) -> bool) {
         let is_held = |holding: &Holding| !is_over(holding.lease);
-        self.0.send_modify(|partitions| Arc::make_mut(partitions).held.retain(|_, holding| is_held(holding)));
+        self.0.send_modify(|partitions| {
+            Arc::make_mut(partitions).by_number.retain(|_, holding| is_held(holding))
+        });
     }
 }

@@ -9,11 +9,14 @@ mod notes;
 mod pace;
 mod plan;
 mod runner;
+mod sending;
+mod window;
 
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 use twinroute_common::route::{DeadLetterContainer, RouteTable};
@@ -52,7 +55,8 @@ pub struct Redrives {
 
 struct Running {
     notes: Arc<Notes>,
-    _runner: AbortOnDropHandle<()>,
+    /// `None` for a job that this build cannot carry out.
+    _runner: Option<AbortOnDropHandle<()>>,
 }
 
 impl Redrives {
@@ -75,9 +79,9 @@ impl Redrives {
         });
     }
 
-    /// routes-api is connected anew and tells all jobs that run: what it does not tell has ended meanwhile.
-    pub(crate) fn begin(&mut self) {
-        self.running.clear();
+    /// routes-api is connected anew: it is told of every job, and tells which have ended meanwhile.
+    pub(crate) fn begin(&self) {
+        self.running.values().for_each(|running| running.notes.tell_again());
     }
 
     /// Begins a job that runs, or lets go of one that has ended.
@@ -89,24 +93,37 @@ impl Redrives {
             }
             return;
         }
-        if self.running.contains_key(&id) || self.running.len() >= JOBS_MAX {
+        if self.running.contains_key(&id) {
             return;
         }
-        let job = match Job::try_from(job) {
-            Ok(job) => job,
-            Err(error) => return warn!(job = id, "a redrive that this build cannot read: {error}"),
+        let running = match Job::try_from(job) {
+            Ok(job) if self.running.len() < JOBS_MAX => self.start(job),
+            Ok(_) => self.cannot(&id, &format!("{JOBS_MAX} jobs run at the worker, and no more can")),
+            Err(error) => self.cannot(&id, &format!("the worker cannot read the job: {error}")),
         };
-        info!(job = id, endpoint = job.selection.endpoint, "dead letters are sent again");
-        let notes = Arc::new(Notes::default());
-        let runner = Runner::new(job, self.context.clone(), self.containers.subscribe(), Arc::clone(&notes));
-        let runner = AbortOnDropHandle::new(tokio::spawn(runner.run()));
-        self.running.insert(id, Running { notes, _runner: runner });
+        self.running.insert(id, running);
     }
 
-    /// What is to be told to routes-api since the last time. What is lost on the way is missing in the job's numbers.
+    fn start(&self, job: Job) -> Running {
+        info!(job = &*job.id, endpoint = job.selection.endpoint, "dead letters are sent again");
+        let notes = Arc::new(Notes::default());
+        let runner = Runner::new(job, self.context.clone(), self.containers.subscribe(), Arc::clone(&notes));
+        Running { notes, _runner: Some(AbortOnDropHandle::new(tokio::spawn(runner.run()))) }
+    }
+
+    /// The job is not carried out here, which routes-api is told.
+    fn cannot(&self, id: &str, why: &str) -> Running {
+        warn!(job = id, "{why}");
+        let notes = Arc::new(Notes::default());
+        notes.count(self.context.holdings.watch().borrow().count);
+        notes.error(why);
+        Running { notes, _runner: None }
+    }
+
+    /// What is to be told to routes-api now. What is lost on the way is missing in the job's numbers.
     pub(crate) fn reports(&self) -> Vec<proto::RedriveReport> {
-        let count = self.context.holdings.watch().borrow().count;
-        self.running.iter().filter_map(|(id, running)| running.notes.report(id, count)).collect()
+        let now = Instant::now();
+        self.running.iter().filter_map(|(id, running)| running.notes.report(id, now)).collect()
     }
 }
 

@@ -29,6 +29,8 @@ pub struct LetterHead {
     pub default_type: String,
     /// Id of the redrive job that sent it in vain.
     pub redrive: String,
+    /// Size of the whole letter in bytes; 0 when only its text was read.
+    pub bytes: u64,
 }
 
 /// A text that does not begin as a letter does.
@@ -123,6 +125,7 @@ mod tests {
             dead_letter_time: "2026-01-02T00:00:00Z".to_owned(),
             default_type: "D".to_owned(),
             redrive: "J".to_owned(),
+            bytes: 0,
         };
         assert_eq!(head, expected);
         let cut = LETTER.len() - 4;

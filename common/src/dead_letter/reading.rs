@@ -1,7 +1,7 @@
 //! Letters are read: what they say of themselves, or all of them.
 
 use bytes::Bytes;
-use object_store::ObjectStoreExt as _;
+use object_store::{GetOptions, GetRange, ObjectStore as _, ObjectStoreExt as _};
 
 use super::container::{Container, ContainerError};
 use super::head::LetterHead;
@@ -23,9 +23,22 @@ impl Container {
         name: &LetterName,
     ) -> Result<Option<LetterHead>, ContainerError> {
         let object = name.object(endpoint);
-        let beginning = self.found(self.store.get_range(&object, 0..HEAD_BYTES)).await?;
-        let head = beginning.map(|beginning| LetterHead::read(&beginning)).transpose();
-        head.map_err(|error| ContainerError::NoLetter(format!("{object}: {error}")))
+        let no_letter = |why: String| ContainerError::NoLetter(format!("{object}: {why}"));
+        let range = GetOptions { range: Some(GetRange::Bounded(0..HEAD_BYTES)), ..GetOptions::default() };
+        let answer = match self.found(self.store.get_opts(&object, range)).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // No part of an empty object can be asked for.
+                let meta = self.found(self.store.head(&object)).await?;
+                let is_empty = meta.is_some_and(|meta| meta.size == 0);
+                return Err(if is_empty { no_letter("it is empty".to_owned()) } else { error });
+            }
+        };
+        let Some(answer) = answer else { return Ok(None) };
+        let bytes = answer.meta.size;
+        let Some(beginning) = self.found(answer.bytes()).await? else { return Ok(None) };
+        let head = LetterHead::read(&beginning).map_err(|error| no_letter(error.to_string()))?;
+        Ok(Some(LetterHead { bytes, ..head }))
     }
 
     /// The whole letter; `None` when there is no such letter.
@@ -38,7 +51,7 @@ impl Container {
         let size = answer.meta.size;
         if size > LETTER_BYTES_MAX {
             let reason = format!("{object} has {size} bytes; take it from the container itself");
-            return Err(ContainerError::Refused(reason));
+            return Err(ContainerError::NoLetter(reason));
         }
         self.found(answer.bytes()).await
     }

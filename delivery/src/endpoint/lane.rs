@@ -214,10 +214,10 @@ impl Lane {
         self.list_all();
     }
 
-    /// Takes out what came from the stream and is not with the sink, with all that stands behind it: by key in order, and
-    /// as a whole in the order of the stream.
-    pub fn withdraw(&mut self) -> Vec<Delivery> {
-        let (mut withdrawn, emptied) = self.keys.withdraw();
+    /// Takes out what is meant and not with the sink, with all that stands behind it: by key in order, and as a whole in the
+    /// order of the stream.
+    pub fn withdraw(&mut self, is_meant: impl Fn(&Delivery) -> bool) -> Vec<Delivery> {
+        let (mut withdrawn, emptied) = self.keys.withdraw(is_meant);
         for key in emptied {
             self.setbacks.remove(&key);
         }
@@ -286,7 +286,7 @@ impl Lane {
         self.open > 0 && self.keys.is_open(leases)
     }
 
-    /// When the oldest delivery that is not settled came.
+    /// When the oldest delivery came that is not settled, redriven ones aside.
     #[must_use]
     pub fn oldest(&self) -> Option<Instant> {
         self.keys.oldest()
@@ -333,7 +333,7 @@ impl Lane {
                 return;
             }
             Some(Refused::ForNow) => None,
-            Some(Refused::Permanently) if self.gives_up() => return self.end(key),
+            Some(Refused::Permanently) if self.gives_up(key) => return self.end(key),
             Some(Refused::Permanently) => Some(partition),
         };
         let setback = self.setbacks.entry(key).or_insert_with(|| Setback {

@@ -8,7 +8,7 @@ use twinroute_common::dead_letter::Failure;
 
 use super::LeaseSet;
 use super::lane::Ended;
-use super::redrives::Redrives;
+use super::redriving::Redriving;
 use crate::delivery::Origin;
 use crate::letter_box::{LetterBox, NotWritten};
 
@@ -48,11 +48,11 @@ impl Letters {
     }
 
     /// Begins to write the letter of an event.
-    pub(super) fn write(&mut self, letter_box: LetterBox, ended: Ended, redrives: &Redrives) {
+    pub(super) fn write(&mut self, letter_box: LetterBox, ended: Ended, redriving: &Redriving) {
         let Ended { token, delivery, attempts } = ended;
         let origin = delivery.origin;
         let redrive = match origin {
-            Origin::Redriven(redriven) => redrives.job(redriven.event_id),
+            Origin::Redriven(redriven) => redriving.job(redriven),
             Origin::Stream(_) | Origin::Backlog(_) => None,
         };
         let why = attempts.error.to_string();

@@ -122,7 +122,7 @@ impl Parking {
     /// Makes shelves for partitions that were granted, and looks what there is.
     pub(super) fn follow(&mut self, held: &Held) {
         let Some(ParkingContext { store, settings }) = &self.context else { return };
-        for (&partition, holding) in &held.held {
+        for (&partition, holding) in &held.by_number {
             let known = self.shelves.get(&partition);
             if known.is_some_and(|place| place.shelf.lease() == holding.lease) {
                 continue;
@@ -292,13 +292,13 @@ impl Parking {
     }
 
     /// Has nothing more to do with some leases. Operations that run come to their end, and how far segments are is noted,
-    /// so that the next holder repeats nothing; what does not come to its end in `time` may be repeated.
+    /// so that the next holder repeats nothing; what has not come to its end at `until` may be repeated.
     pub(super) async fn release(
         &mut self,
         leases: &LeaseSet,
         lane: &mut Lane,
         settled: &mut Vec<ItemRef>,
-        time: Duration,
+        until: Instant,
     ) {
         let finishing = async {
             while self.is_running(leases) {
@@ -307,7 +307,7 @@ impl Parking {
             }
             self.note(leases).await;
         };
-        let _late = tokio::time::timeout(time, finishing).await;
+        let _late = tokio::time::timeout_at(until.into(), finishing).await;
         self.shelves.retain(|_, place| !leases.contains(place.shelf.lease()));
         self.busy.retain(|partition| self.shelves.contains_key(partition));
         lane.forget(|lease| leases.contains(lease));
@@ -356,7 +356,7 @@ impl Parking {
                 Origin::Backlog(_) | Origin::Redriven(_) => None,
             }));
             // A worker that stops holds nothing any more, and what is parked is the next holder's.
-            if held.held.contains_key(&partition) {
+            if held.by_number.contains_key(&partition) {
                 deletions.push((partition, Operation::Delete(objects)));
             }
         }

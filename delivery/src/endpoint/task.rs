@@ -22,7 +22,7 @@ use super::health::Health;
 use super::lane::{Exhausted, Lane, LanePolicy, Refusal, RefusalKind};
 use super::letters::Letters;
 use super::parking::Parking;
-use super::redrives::Redrives;
+use super::redriving::Redriving;
 use super::report::EndpointReport;
 use super::{EndpointContext, LeaseSet, Redrive, Work};
 use crate::backlog::shelf::Trouble;
@@ -58,11 +58,11 @@ pub(super) struct Task {
     start_backoff: Backoff,
     /// Since when the sink has had something and answered nothing.
     silent_since: Option<Instant>,
-    /// Where dead letters go; `None` when what is given up is dropped, or nothing is given up.
+    /// Where dead letters go; `None` when the endpoint has no container.
     letter_box: Option<LetterBox>,
     letters: Letters,
     letters_outage: Outage,
-    redrives: Redrives,
+    redriving: Redriving,
     settled: Vec<Origin>,
     /// Items that need nothing more.
     notices: Vec<ItemRef>,
@@ -101,7 +101,7 @@ impl Task {
             counters: context.metrics.of(&endpoint.name),
             letter_box: ending::letter_box(&endpoint, &context),
             letters: Letters::default(),
-            redrives: Redrives::new(),
+            redriving: Redriving::new(),
             letters_outage: Outage::new("write dead letters", endpoint.name.clone()),
             lane: Lane::new(policy, NO_SINK),
             start_backoff: Backoff::new(policy.backoff.initial, policy.backoff.max),
@@ -147,14 +147,14 @@ impl Task {
                 },
                 // A letter that is written lets its key go on.
                 written = self.letters.written() => self.take_written(written),
-                deleted = self.redrives.deleted() => self.redrives.take_deleted(deleted),
+                deleted = self.redriving.deleted() => self.redriving.take_deleted(deleted),
                 count = self.works.recv_many(&mut works, WORKS_MAX) => match count {
                     0 => break,
                     _ => for work in works.drain(..) {
                         self.take(work).await;
                     },
                 },
-                Some(redrive) = self.redrives_waiting.recv() => self.redrive(redrive),
+                Some(redrive) = self.redrives_waiting.recv(), if self.redriving.has_room() => self.redrive(redrive),
                 // Partitions come before their events; what is parked of them goes first.
                 Ok(()) = self.held.changed() => self.follow_partitions(),
                 done = self.parking.done() => self.parking.take(done, &mut self.lane, now(), &mut self.notices),
@@ -192,9 +192,9 @@ impl Task {
         }
         self.letters.forget(leases);
         self.sort_settled();
-        let time = self.context.settings.close_timeout();
-        self.redrives.release(leases, time).await;
-        self.parking.release(leases, &mut self.lane, &mut self.notices, time).await;
+        let until = now() + self.context.settings.close_timeout();
+        self.redriving.release(leases, until).await;
+        self.parking.release(leases, &mut self.lane, &mut self.notices, until).await;
         self.give_notice().await;
         let _gone = done.send(());
     }
@@ -349,8 +349,9 @@ impl Task {
         self.close_sink().await;
         // What was delivered last is settled; a dead letter that was not stays one.
         self.sort_settled();
-        self.redrives.release(&LeaseSet::All, self.context.settings.close_timeout()).await;
-        let discarded = self.lane.drain();
+        self.redriving.release(&LeaseSet::All, now() + self.context.settings.close_timeout()).await;
+        let mut discarded = self.lane.drain();
+        discarded.retain(|origin| !matches!(origin, Origin::Redriven(_)));
         let held = Held::clone(&self.held.borrow());
         let (not_parked, parked, clear) = self.parking.discard(&held);
         clear.await;

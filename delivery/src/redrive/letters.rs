@@ -1,10 +1,11 @@
 //! The letters of a job: found in the container, and read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use hashbrown::HashMap;
+use twinroute_common::backoff::Backoff;
 use twinroute_common::cloud_event::CloudEvent;
 use twinroute_common::dead_letter::{Container, ContainerError, Letter, LetterHead, LetterName};
 use twinroute_common::partition::partition_of;
@@ -20,6 +21,11 @@ const LETTERS_MAX: usize = 50_000;
 const NAMES_MAX: usize = 1_000;
 /// Letters whose beginnings are read at a time.
 const CALLS_MAX: usize = 16;
+/// Objects that are no letters told in one pass.
+const UNREADABLE_MAX: usize = 1_000;
+/// Attempts of a call, and the waits between them.
+const CALL_ATTEMPTS: u32 = 4;
+const CALL_BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
 /// What was found.
 #[derive(Debug)]
@@ -56,28 +62,32 @@ pub(super) async fn find(
     let mut unreadable = Vec::new();
     let mut behind: Option<LetterName> = None;
     loop {
-        let names = container.names(&job.selection.search(behind.as_ref()), NAMES_MAX).await?;
+        let search = job.selection.search(behind.as_ref());
+        let names = patiently(|| container.names(&search, NAMES_MAX)).await?;
         let is_last = names.len() < NAMES_MAX;
-        behind = names.last().cloned();
+        let last = names.last().cloned();
         let mut heads = stream::iter(job.selection.wanted(names))
             .filter(|name| std::future::ready(!passed_over(name.event_id())))
-            .map(|name| async { (container.head(folder, &name).await, name) })
+            .map(|name| async { (patiently(|| container.head(folder, &name)).await, name) })
             .buffer_unordered(CALLS_MAX);
         while let Some((head, name)) = heads.next().await {
             match head {
                 Ok(None) => {}
                 Ok(Some(head)) => plan_one(&mut plan, job, scope, head, name),
-                // It has no ordering key; one worker is enough to tell.
-                Err(ContainerError::NoLetter(why)) if scope.partitions.contains_key(&0) => {
-                    unreadable.push((name.event_id(), why));
+                // It has no ordering key; one worker is enough to tell. The rest comes with the next pass.
+                Err(ContainerError::NoLetter(why)) => {
+                    if scope.partitions.contains_key(&0) && unreadable.len() < UNREADABLE_MAX {
+                        unreadable.push((name.event_id(), why));
+                    }
                 }
-                Err(ContainerError::NoLetter(_)) => {}
                 Err(error) => return Err(error),
             }
         }
+        drop(heads);
+        behind = last;
         if is_last {
             let (letters, is_cut) = plan.into_order();
-            return Ok(Found { letters, is_cut, unreadable });
+            return Ok(Found { letters, is_cut: is_cut || unreadable.len() == UNREADABLE_MAX, unreadable });
         }
     }
 }
@@ -86,19 +96,41 @@ fn plan_one(plan: &mut Plan, job: &Job, scope: Scope<'_>, head: LetterHead, name
     let partition = partition_of(&head.partition_key, scope.partition_count);
     let was_sent = *head.redrive == *job.id;
     if !was_sent && scope.partitions.contains_key(&partition) && job.selection.has(&head) {
-        plan.add(Planned { sequence: head.sequence, name, partition });
+        let LetterHead { sequence, dead_letter_time, bytes, .. } = head;
+        plan.add(Planned { sequence, dead_letter_time, name, partition, bytes });
     }
 }
 
-/// Reads the event of a letter; `None` when somebody has deleted it meanwhile.
+/// Reads the event of a letter; `None` when it was deleted meanwhile, or sent by this job.
 ///
 /// # Errors
 /// When the container cannot be read; inside, when the letter is none.
 pub(super) async fn read(
     container: &Container,
-    folder: &str,
-    letter: &Planned,
+    job: &Job,
+    name: &LetterName,
 ) -> Result<Option<Result<Arc<CloudEvent>, String>>, ContainerError> {
-    let content: Option<Bytes> = container.content(folder, &letter.name).await?;
-    Ok(content.map(|content| Letter::event(&content).map(Arc::new).map_err(|error| error.to_string())))
+    let content = match patiently(|| container.content(&job.selection.endpoint, name)).await {
+        Err(ContainerError::NoLetter(why)) => return Ok(Some(Err(why))),
+        content => content?,
+    };
+    let Some(content) = content else { return Ok(None) };
+    let was_sent = LetterHead::read(&content).is_ok_and(|head| *head.redrive == *job.id);
+    let event = || Letter::event(&content).map(Arc::new).map_err(|error| error.to_string());
+    Ok(if was_sent { None } else { Some(event()) })
+}
+
+/// Calls once more, a few times, when a call fails: one that fails among thousands must not cost the whole pass.
+async fn patiently<T, Call>(mut call: impl FnMut() -> Call) -> Result<T, ContainerError>
+where
+    Call: Future<Output = Result<T, ContainerError>>,
+{
+    let mut backoff = Backoff::new(CALL_BACKOFF.0, CALL_BACKOFF.1);
+    for _ in 1..CALL_ATTEMPTS {
+        match call().await {
+            Err(ContainerError::Refused(_)) => tokio::time::sleep(backoff.next()).await,
+            answer => return answer,
+        }
+    }
+    call().await
 }

@@ -9,10 +9,14 @@ use twinroute_common::dead_letter::LetterName;
 pub(super) struct Planned {
     /// CloudEvents `sequence`: sorts as text as the changes were made.
     pub(super) sequence: String,
+    /// When it was given up: tells the order of several events of one change.
+    pub(super) dead_letter_time: String,
     /// Name of the letter.
     pub(super) name: LetterName,
     /// The partition of its ordering key.
     pub(super) partition: u32,
+    /// Size of the letter in bytes.
+    pub(super) bytes: u64,
 }
 
 /// The oldest letters of those that were found.
@@ -54,10 +58,13 @@ mod tests {
     #[test]
     fn the_oldest_letters_come_in_the_order_of_their_events() {
         let letter = |number: u128| Planned {
-            sequence: format!("{number:04}"),
+            // Two of one change have one sequence.
+            sequence: format!("{:04}", number / 2),
+            dead_letter_time: format!("{number:04}"),
             // The ids run against the order.
             name: LetterName::new(Timestamp::UNIX_EPOCH, Uuid::from_u128(100 - number)),
             partition: 0,
+            bytes: 1,
         };
         let mut plan = Plan::new(3);
         [4, 1, 5, 2, 3].map(letter).into_iter().for_each(|letter| plan.add(letter));

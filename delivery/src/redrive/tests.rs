@@ -8,13 +8,15 @@ use tempfile::TempDir;
 use twinroute_common::cloud_event::CloudEvent;
 use twinroute_common::dead_letter::{Container, Failure, Letter, Search};
 use twinroute_common::partition::{Epoch, partition_of};
+use twinroute_common::route::OnExhausted;
 use uuid::Uuid;
 
 use super::*;
-use crate::endpoint::LeaseSet;
+use crate::delivery::{Delivery, Origin};
+use crate::endpoint::{EndpointHandle, LeaseSet};
 use crate::holdings::Holding;
 use crate::routes::Registry;
-use crate::settlement::LeaseId;
+use crate::settlement::{ItemRef, LeaseId};
 use crate::sink::test_events::twin_update;
 use crate::sink::{SinkError, Verdict};
 use crate::test_scene::{DEADLINE, FarEnd, Scene, endpoint, table};
@@ -32,6 +34,7 @@ struct Stage {
     delivered: Vec<String>,
     failed: Vec<String>,
     finished: Vec<u32>,
+    error: String,
 }
 
 impl Stage {
@@ -52,8 +55,8 @@ impl Stage {
             resolve_secret: Arc::clone(&scene.context.resolve_secret),
         });
         redrives.follow(registry.table());
-        let (delivered, failed, finished) = (Vec::new(), Vec::new(), Vec::new());
-        let stage = Self { scene, registry, redrives, directory, sink, delivered, failed, finished };
+        let (delivered, failed, finished, error) = (Vec::new(), Vec::new(), Vec::new(), String::new());
+        let stage = Self { scene, registry, redrives, directory, sink, delivered, failed, finished, error };
         stage.scene.context.holdings.welcomed(PARTITIONS);
         stage.hold(0..PARTITIONS, 1);
         for (key, number) in letters {
@@ -99,7 +102,8 @@ impl Stage {
     fn listen(&mut self) {
         for report in self.redrives.reports() {
             assert_eq!((&*report.job_id, report.partition_count), ("job", PARTITIONS));
-            self.finished.extend(report.finished_partitions);
+            self.finished = report.finished_partitions;
+            self.error = report.error;
             for outcome in report.outcomes {
                 match outcome.delivered {
                     true => self.delivered.push(outcome.event_id),
@@ -107,6 +111,24 @@ impl Stage {
                 }
             }
         }
+    }
+
+    /// Waits until the job tells why it does not go on.
+    async fn error(&mut self) -> String {
+        let telling = async {
+            loop {
+                self.listen();
+                match &*self.error {
+                    "" => tokio::time::sleep(Duration::from_millis(10)).await,
+                    error => break error.to_owned(),
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, telling).await.unwrap()
+    }
+
+    fn handle(&self) -> EndpointHandle {
+        self.registry.routing().endpoints.get(NAME).unwrap().clone()
     }
 
     /// Takes as many events; their numbers, in the order in which they came.
@@ -176,7 +198,8 @@ async fn what_fails_again_stays_a_letter_and_is_not_tried_twice_by_a_job() {
     assert!(stage.failed.iter().all(|why| why.contains("still too large")) && stage.failed.len() == 1);
 
     // and another worker that is handed the same job does not send it
-    stage.redrives.begin();
+    stage.redrives = Redrives::new(stage.redrives.context.clone());
+    stage.redrives.follow(stage.registry.table());
     stage.finished.clear();
     stage.start(job());
     stage.finish().await;
@@ -212,9 +235,7 @@ async fn what_was_given_back_is_sent_by_the_next_holder_in_order() {
 
     // when all partitions are given back
     stage.scene.context.holdings.end(|_| true);
-    let routing = stage.registry.routing();
-    let handle = routing.endpoints.get(NAME).unwrap().clone();
-    let recalled = tokio::spawn(handle.recall(LeaseSet::All));
+    let recalled = tokio::spawn(stage.handle().recall(LeaseSet::All));
     stage.sink.stop.cancelled().await;
     stage.sink = stage.scene.sink().await;
     tokio::time::timeout(DEADLINE, recalled).await.unwrap().unwrap();
@@ -276,6 +297,64 @@ async fn an_object_that_is_no_letter_is_told_and_stands_in_nobodys_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_refused_for_good_is_given_up_though_the_policy_is_to_block() {
+    let mut stage = Stage::new(&[("a", 1), ("a", 2)]).await;
+    let mut blocking = stage.registry.table().endpoints.get(NAME).unwrap().clone();
+    blocking.policy.on_exhausted = Some(OnExhausted::Block);
+    stage.registry.apply(table(2, &[blocking])).await;
+    stage.start(job());
+    let (token, _) = stage.sink.next().await.unwrap();
+    stage.sink.answer(token, Verdict::Permanent(error())).await;
+    assert_eq!(stage.take(1).await, [2]);
+    stage.finish().await;
+    assert_eq!((stage.failed.len(), stage.letters().await), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_redriven_holds_up_no_event_of_its_key() {
+    // given a redriven event that is refused for now
+    let mut stage = Stage::new(&[("a", 1)]).await;
+    stage.start(job());
+    let (token, _) = stage.sink.next().await.unwrap();
+    stage.sink.answer(token, Verdict::Retryable(error())).await;
+
+    // when another event of its key comes from the stream
+    let item = ItemRef { lease: LeaseId(1), batch: 1, item: 7, partition: partition_of("a", PARTITIONS) };
+    let live = Delivery { origin: Origin::Stream(item), event: Arc::new(event("a", 9)) };
+    stage.handle().deliver(vec![live]).unwrap();
+
+    // then it is delivered before, and the redriven one is tried again
+    assert_eq!(stage.take(2).await, [9, 1]);
+    assert_eq!(stage.scene.settled(1).await, [7]);
+    stage.finish().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_letter_cannot_be_deleted_nothing_more_is_sent() {
+    // given an event that is delivered, and whose letter cannot be deleted
+    let mut stage = Stage::new(&[("a", 1)]).await;
+    stage.start(job());
+    let (token, _) = stage.sink.next().await.unwrap();
+    let path =
+        stage.directory.path().join(NAME).join("2026/01/01/01").join(format!("{}.json", event("a", 1).id));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir_all(path.join("a folder in its place")).unwrap();
+    stage.sink.answer(token, Verdict::Delivered).await;
+    let error = stage.error().await;
+    assert!(error.contains("cannot be deleted"), "{error}");
+
+    // when there is another letter, then it is not sent
+    stage.container().put(&letter("b", 2)).await.unwrap();
+    assert_eq!(stage.sink.take().await, None);
+
+    // until the first can be deleted
+    std::fs::remove_dir_all(&path).unwrap();
+    assert_eq!(stage.take(1).await, [2]);
+    stage.finish().await;
+    assert_eq!(stage.letters().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_container_that_cannot_be_read_is_told_until_it_can() {
     // given a container that is away
     let mut stage = Stage::new(&[("a", 1)]).await;
@@ -283,16 +362,8 @@ async fn a_container_that_cannot_be_read_is_told_until_it_can() {
     let away = there.with_extension("away");
     std::fs::rename(&there, &away).unwrap();
     stage.start(job());
-    let told = async {
-        loop {
-            if let Some(report) = stage.redrives.reports().pop() {
-                break report;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let report = tokio::time::timeout(DEADLINE, told).await.unwrap();
-    assert!(!report.error.is_empty() && report.finished_partitions.is_empty(), "{report:?}");
+    assert!(!stage.error().await.is_empty());
+    assert_eq!(stage.finished, [0; 0]);
 
     // when it is there again
     std::fs::rename(&away, &there).unwrap();

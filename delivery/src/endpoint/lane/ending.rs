@@ -52,16 +52,16 @@ impl Lane {
     pub(super) fn kind(&self, key: KeyId, state: EntryState) -> RefusalKind {
         let blocked = self.setbacks.get(&key).is_some_and(|setback| setback.blocked.is_some());
         match state {
-            EntryState::Refused(Refused::Permanently) if self.gives_up() => RefusalKind::Ends,
+            EntryState::Refused(Refused::Permanently) if self.gives_up(key) => RefusalKind::Ends,
             EntryState::Refused(Refused::Permanently) if blocked => RefusalKind::StillBlocks,
             EntryState::Refused(Refused::Permanently) => RefusalKind::Blocks,
             _ => RefusalKind::Retried,
         }
     }
 
-    /// The policy gives up what is refused for good.
-    pub(super) fn gives_up(&self) -> bool {
-        self.policy.on_exhausted == Exhausted::Ends
+    /// What is refused for good is given up: the policy says so, or it has a letter already.
+    pub(super) fn gives_up(&self, key: KeyId) -> bool {
+        self.policy.on_exhausted == Exhausted::Ends || self.keys.is_redriven(key)
     }
 
     /// Gives up the front of a key.

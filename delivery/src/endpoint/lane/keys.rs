@@ -1,4 +1,6 @@
 //! The queues of a lane, one per ordering key: a list of entries in one slab, so that a delivery costs no allocation.
+//!
+//! What is redriven has queues of its own: it has no order to what is delivered meanwhile, and must not hold it up.
 
 mod ending;
 mod withdrawing;
@@ -9,7 +11,7 @@ use std::time::Instant;
 use hashbrown::HashMap;
 use slab::Slab;
 
-use self::withdrawing::is_of_stream;
+use self::withdrawing::{is_of_stream, is_redriven};
 use super::attempts::Attempts;
 use crate::delivery::{Delivery, Origin};
 use crate::settlement::LeaseId;
@@ -72,6 +74,7 @@ struct Entry {
 #[derive(Debug)]
 struct Queue {
     key: Arc<str>,
+    is_redriven: bool,
     front: u32,
     back: u32,
     /// The first that waits; all before it were handed over.
@@ -88,6 +91,7 @@ pub(super) struct Keys {
     entries: Slab<Entry>,
     queues: Slab<Queue>,
     by_key: HashMap<Arc<str>, KeyId>,
+    redriven_by_key: HashMap<Arc<str>, KeyId>,
     serial: u32,
     /// Entries that came from the stream.
     of_stream: usize,
@@ -95,7 +99,7 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn push(&mut self, delivery: Delivery, now: Instant) -> KeyId {
-        let key = self.key_of(&delivery.event.partition_key);
+        let key = self.key_of(&delivery.event.partition_key, is_redriven(&delivery));
         self.of_stream += usize::from(is_of_stream(&delivery));
         let entry = Entry {
             delivery,
@@ -121,12 +125,13 @@ impl Keys {
         key
     }
 
-    fn key_of(&mut self, text: &Arc<str>) -> KeyId {
-        if let Some(&key) = self.by_key.get(&**text) {
+    fn key_of(&mut self, text: &Arc<str>, is_redriven: bool) -> KeyId {
+        if let Some(&key) = self.by_key(is_redriven).get(&**text) {
             return key;
         }
         let queue = Queue {
             key: Arc::clone(text),
+            is_redriven,
             front: NONE,
             back: NONE,
             waiting: NONE,
@@ -135,8 +140,12 @@ impl Keys {
             listed: false,
         };
         let key = index(self.queues.insert(queue));
-        self.by_key.insert(Arc::clone(text), key);
+        self.by_key(is_redriven).insert(Arc::clone(text), key);
         key
+    }
+
+    fn by_key(&mut self, is_redriven: bool) -> &mut HashMap<Arc<str>, KeyId> {
+        if is_redriven { &mut self.redriven_by_key } else { &mut self.by_key }
     }
 
     pub(super) fn may_send(&self, key: KeyId, open_max: usize) -> bool {
@@ -271,15 +280,21 @@ impl Keys {
 
     fn remove(&mut self, key: KeyId) {
         let queue = self.queues.remove(key as usize);
-        self.by_key.remove(&queue.key);
+        self.by_key(queue.is_redriven).remove(&queue.key);
     }
 
     /// Removes everything.
     pub(super) fn drain(&mut self) -> Vec<Origin> {
         self.queues.clear();
         self.by_key.clear();
+        self.redriven_by_key.clear();
         self.of_stream = 0;
         self.entries.drain().map(|entry| entry.delivery.origin).collect()
+    }
+
+    /// What is in the key's queue is redriven.
+    pub(super) fn is_redriven(&self, key: KeyId) -> bool {
+        self.queues.get(key as usize).is_some_and(|queue| queue.is_redriven)
     }
 
     pub(super) fn phase(&self, key: KeyId) -> Option<Phase> {
@@ -326,7 +341,8 @@ impl Keys {
     }
 
     pub(super) fn oldest(&self) -> Option<Instant> {
-        self.entries.iter().map(|(_, entry)| entry.pushed_at).min()
+        let entries = self.entries.iter().map(|(_, entry)| entry);
+        entries.filter(|entry| !is_redriven(&entry.delivery)).map(|entry| entry.pushed_at).min()
     }
 }
 

@@ -18,14 +18,20 @@ impl Task {
         while self.letters.has_room()
             && let Some(ended) = self.lane.next_ended(now)
         {
-            let letter_box = match ended.delivery.origin {
+            let is_policy = self.endpoint.on_exhausted() == OnExhausted::DeadLetter;
+            match (&self.letter_box, ended.delivery.origin) {
                 // Its letter says what has become of it, whatever the policy is now.
-                Origin::Redriven(_) => container(&self.endpoint, &self.context),
-                Origin::Stream(_) | Origin::Backlog(_) => self.letter_box.clone(),
-            };
-            match letter_box {
-                Some(letter_box) => self.letters.write(letter_box, ended, &self.redrives),
-                None => self.drop_event(&ended),
+                (Some(letter_box), Origin::Redriven(_)) => {
+                    self.letters.write(letter_box.clone(), ended, &self.redriving);
+                }
+                (Some(letter_box), _) if is_policy => {
+                    self.letters.write(letter_box.clone(), ended, &self.redriving);
+                }
+                (None, Origin::Redriven(redriven)) => {
+                    self.redriving.failed(redriven, ended.attempts.error.to_string());
+                    self.lane.settle_ended(ended.token, &mut self.settled);
+                }
+                (_, _) => self.drop_event(&ended),
             }
         }
     }
@@ -41,9 +47,6 @@ impl Task {
             "an event is dropped, as the endpoint's policy says: {}",
             attempts.error.message,
         );
-        if let Origin::Redriven(redriven) = delivery.origin {
-            self.redrives.failed(redriven.event_id, attempts.error.to_string());
-        }
         self.lane.settle_ended(*token, &mut self.settled);
     }
 
@@ -53,7 +56,7 @@ impl Task {
         match result {
             Ok(()) => {
                 if let Origin::Redriven(redriven) = origin {
-                    self.redrives.failed(redriven.event_id, why);
+                    self.redriving.failed(redriven, why);
                 }
                 self.lane.settle_ended(token, &mut self.settled);
                 self.letters_outage.works();
@@ -74,14 +77,8 @@ impl Task {
     }
 }
 
-/// Where the endpoint's dead letters go; `None` when its policy is another one.
+/// The endpoint's container of dead letters, whatever its policy is.
 pub(super) fn letter_box(endpoint: &Endpoint, context: &EndpointContext) -> Option<LetterBox> {
-    let is_policy = endpoint.on_exhausted() == OnExhausted::DeadLetter;
-    container(endpoint, context).filter(|_| is_policy)
-}
-
-/// The endpoint's container.
-fn container(endpoint: &Endpoint, context: &EndpointContext) -> Option<LetterBox> {
     let container = endpoint.dead_letter.clone()?;
     let counters = context.letters.of(&endpoint.name);
     Some(LetterBox::new(&endpoint.name, container, context.resolve_secret.clone(), counters))

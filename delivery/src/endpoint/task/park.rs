@@ -24,8 +24,7 @@ impl Task {
             self.close_sink().await;
             self.start_sink();
         }
-        let mut withdrawn = self.lane.withdraw();
-        self.give_back_redriven(&mut withdrawn);
+        let withdrawn = self.lane.withdraw(|delivery| matches!(delivery.origin, Origin::Stream(_)));
         if withdrawn.is_empty() {
             return;
         }
@@ -47,7 +46,7 @@ impl Task {
             match origin {
                 Origin::Stream(item) => self.notices.push(item),
                 Origin::Backlog(parked) => self.parking.delivered(parked),
-                Origin::Redriven(redriven) => self.redrives.delivered(redriven),
+                Origin::Redriven(redriven) => self.redriving.delivered(redriven),
             }
         }
     }
@@ -67,6 +66,7 @@ impl Task {
                 self.diversion.slow(now);
             }
         }
+        self.give_back_redriven();
         self.report_numbers();
     }
 }

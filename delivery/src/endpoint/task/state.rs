@@ -63,12 +63,14 @@ impl Task {
             }
         }
         self.trouble = trouble;
+        // What is redriven has its letter: it is no backlog.
+        let in_lane = self.lane.len().saturating_sub(self.redriving.in_lane());
         let report = EndpointReport {
             state: self.health.state,
             since: self.health.since,
             last_error: self.health.last_error.clone(),
             refused: self.refused.clone(),
-            undelivered: self.lane.len() as u64 + stock.unread_events + stock.waiting_events,
+            undelivered: in_lane as u64 + stock.unread_events + stock.waiting_events,
             oldest: self.lane.oldest().into_iter().chain(oldest).min(),
             parked_events: stock.unread_events,
             parked_bytes: stock.bytes,

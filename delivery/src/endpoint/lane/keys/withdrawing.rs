@@ -1,4 +1,5 @@
-//! What the queues know of deliveries from the stream: they can be taken out again, to be parked.
+//! What the queues know of deliveries that can be taken out again: those from the stream, to be parked; those that are
+//! redriven, when their job has ended.
 
 use std::time::Instant;
 
@@ -6,21 +7,30 @@ use super::{EntryState, KeyId, Keys, NONE, index};
 use crate::delivery::{Delivery, Origin};
 
 impl Keys {
-    /// Removes from each key what waits, from the first delivery of the stream on; and the keys that are empty then.
-    pub(in crate::endpoint::lane) fn withdraw(&mut self) -> (Vec<Delivery>, Vec<KeyId>) {
+    /// Removes from each key what waits, from the first delivery on that is meant; and the keys that are empty then.
+    pub(in crate::endpoint::lane) fn withdraw(
+        &mut self,
+        is_meant: impl Fn(&Delivery) -> bool,
+    ) -> (Vec<Delivery>, Vec<KeyId>) {
         let mut withdrawn = Vec::new();
         let keys: Vec<KeyId> = self.queues.iter().map(|(key, _)| index(key)).collect();
-        let emptied = keys.into_iter().filter(|&key| self.withdraw_from(key, &mut withdrawn)).collect();
+        let emptied =
+            keys.into_iter().filter(|&key| self.withdraw_from(key, &is_meant, &mut withdrawn)).collect();
         (withdrawn, emptied)
     }
 
     /// Whether the key is empty then.
-    fn withdraw_from(&mut self, key: KeyId, withdrawn: &mut Vec<Delivery>) -> bool {
+    fn withdraw_from(
+        &mut self,
+        key: KeyId,
+        is_meant: &impl Fn(&Delivery) -> bool,
+        withdrawn: &mut Vec<Delivery>,
+    ) -> bool {
         let Some(queue) = self.queues.get_mut(key as usize) else { return false };
         let (mut id, mut last, mut stays) = (queue.front, NONE, true);
         while let Some(entry) = self.entries.get(id as usize) {
             let behind = entry.behind;
-            stays = stays && (entry.state != EntryState::Waiting || !is_of_stream(&entry.delivery));
+            stays = stays && (entry.state != EntryState::Waiting || !is_meant(&entry.delivery));
             if stays {
                 last = id;
             } else {
@@ -57,6 +67,10 @@ impl Keys {
     }
 }
 
-pub(super) fn is_of_stream(delivery: &Delivery) -> bool {
+pub(super) fn is_redriven(delivery: &Delivery) -> bool {
+    matches!(delivery.origin, Origin::Redriven(_))
+}
+
+pub(in crate::endpoint::lane) fn is_of_stream(delivery: &Delivery) -> bool {
     matches!(delivery.origin, Origin::Stream(_))
 }
