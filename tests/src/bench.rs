@@ -4,7 +4,7 @@
 
 mod capture;
 mod delivery;
-mod neighbour;
+mod latency;
 mod reference;
 mod report;
 mod workload;
@@ -79,9 +79,9 @@ pub async fn run(steps: &Steps) -> Result<()> {
         }
     }
     let source = Source { postgres: &postgres, round: 0, workload: &workload, dir: &dir };
-    let neighbour = neighbour::run(&source, &kafka).await?;
-    steps.done("latency is measured, alone and beside a dead endpoint");
-    let report = Report::new(EVENTS, &runs, neighbour);
+    let latencies = latency::run(&source, &kafka).await?;
+    steps.done("latency is measured: alone, during a rolling restart, and beside a dead endpoint");
+    let report = Report::new(EVENTS, &runs, latencies);
     report.print();
     report.write(&dir.join("summary.json"))
 }

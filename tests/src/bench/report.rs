@@ -6,13 +6,13 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 
 use super::Run;
-use super::neighbour::{Latency, Neighbour};
+use super::latency::{Latencies, Latency};
 
 /// What `.run/bench/summary.json` holds.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     runs: Vec<Figures>,
-    neighbour_of_dead_sink: Neighbour,
+    latency: Latencies,
 }
 
 /// Medians of one kind of run.
@@ -30,7 +30,7 @@ struct Figures {
 
 impl Report {
     /// Medians of all rounds; the first kind of run is the reference.
-    pub(super) fn new(events: u64, runs: &[Run], neighbour: Neighbour) -> Self {
+    pub(super) fn new(events: u64, runs: &[Run], latency: Latencies) -> Self {
         let mut names: Vec<&'static str> = Vec::new();
         for run in runs {
             if !names.contains(&run.name) {
@@ -53,7 +53,7 @@ impl Report {
                 .collect(),
             peak_rss_mib: by_process(&of(name), |run| &run.peak_rss_mib),
         };
-        Self { runs: names.iter().map(figures).collect(), neighbour_of_dead_sink: neighbour }
+        Self { runs: names.iter().map(figures).collect(), latency }
     }
 
     #[expect(clippy::print_stdout, reason = "the table is the command's output")]
@@ -82,12 +82,18 @@ impl Report {
                 list(&run.peak_rss_mib),
             );
         }
-        println!("\nneighbour_of_dead_sink: from commit to a Kafka consumer, one change a transaction");
-        let Neighbour { alone, beside_dead } = &self.neighbour_of_dead_sink;
-        for (name, latency) in [("alone", alone), ("beside a dead sink", beside_dead)] {
-            let Latency { transactions_per_s, p50_ms, p99_ms } = latency;
+        println!("\nfrom commit to a Kafka consumer, one change a transaction");
+        let Latencies { alone, rolling_restart, neighbour_of_dead_sink } = &self.latency;
+        let named = [
+            ("alone", alone),
+            ("rolling_restart", rolling_restart),
+            ("neighbour_of_dead_sink", neighbour_of_dead_sink),
+        ];
+        for (name, latency) in named {
+            let Latency { transactions_per_s, p50_ms, p99_ms, repeated } = latency;
             println!(
-                "{name:<20}{transactions_per_s:>7.0} transactions/s   p50 {p50_ms:.1} ms   p99 {p99_ms:.1} ms"
+                "{name:<24}{transactions_per_s:>6.0} transactions/s   p50 {p50_ms:.1} ms   p99 {p99_ms:.1} ms   \
+                 repeated {repeated}"
             );
         }
     }

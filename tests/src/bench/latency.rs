@@ -1,6 +1,7 @@
-//! `neighbour_of_dead_sink`: how late events are at Kafka alone, and beside an endpoint whose broker is dead.
+//! How late events are at Kafka: alone, while all workers are restarted one after the other (`rolling_restart`), and beside
+//! an endpoint whose broker is dead (`neighbour_of_dead_sink`).
 
-use std::time::{Duration, Instant};
+use std::{collections::HashSet, pin::pin, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
@@ -23,7 +24,7 @@ use crate::twins::{Graph, bulk::Bulk};
 use crate::wait;
 
 /// Name of the subscription, the topic and the twins.
-const NAME: &str = "bench_neighbour";
+const NAME: &str = "bench_latency";
 /// Twins that are changed in turn, one in a transaction.
 const TWINS: i32 = 200;
 /// Time from one transaction to the next.
@@ -32,11 +33,12 @@ const PACE: Duration = Duration::from_millis(1);
 const WARM_UP: Duration = Duration::from_secs(3);
 const MEASURED: Duration = Duration::from_secs(10);
 
-/// How late events are at the healthy endpoint.
+/// How late events are at Kafka.
 #[derive(Debug, Serialize)]
-pub(super) struct Neighbour {
+pub(super) struct Latencies {
     pub(super) alone: Latency,
-    pub(super) beside_dead: Latency,
+    pub(super) rolling_restart: Latency,
+    pub(super) neighbour_of_dead_sink: Latency,
 }
 
 /// From commit to consumer.
@@ -46,32 +48,58 @@ pub(super) struct Latency {
     pub(super) transactions_per_s: f64,
     pub(super) p50_ms: f64,
     pub(super) p99_ms: f64,
+    /// Events that came more than once.
+    pub(super) repeated: usize,
 }
 
-pub(super) async fn run(source: &Source<'_>, kafka: &Kafka) -> Result<Neighbour> {
+pub(super) async fn run(source: &Source<'_>, kafka: &Kafka) -> Result<Latencies> {
     delivery::create_topic(kafka, NAME).await?;
     let mut routes_api = delivery::routes(source, kafka, NAME).await?;
     let mut capture = capture::serve(source, NAME)?;
-    let settings = json!({
-        "worker": { "id": NAME, "source": SOURCE },
-        "capture": { "addresses": format!("http://{}", capture.grpc()) },
-        "stream": { "subscription": NAME },
-        "routes_api": { "addresses": format!("http://{}", routes_api.grpc()) },
-    });
-    let mut delivery = Service::start(Program::Delivery, "delivery-neighbour", settings, source.dir)?;
-    delivery.until_ready().await?;
+    let mut first = worker(source, "first", &capture, &routes_api).await?;
     let bulk = Bulk::new(Graph::open(&source.postgres.url(DATABASE), GRAPH).await?, NAME).await?;
     bulk.create(0, TWINS).await?;
     let consumer = consumer::attach(&kafka.brokers(), NAME).await?;
 
-    let alone = measure(&bulk, consumer.inbox()).await?;
+    let alone = measure(&bulk, consumer.inbox(), for_a_while(MEASURED)).await?;
+    let mut second = worker(source, "second", &capture, &routes_api).await?;
+    let restarts = restart_each([&mut first, &mut second]);
+    let rolling_restart = measure(&bulk, consumer.inbox(), restarts).await?;
+    second.terminate().await?;
     kill_a_neighbour(&routes_api, &bulk).await?;
-    let beside_dead = measure(&bulk, consumer.inbox()).await?;
-    for service in [&mut capture, &mut delivery, &mut routes_api] {
+    let neighbour_of_dead_sink = measure(&bulk, consumer.inbox(), for_a_while(MEASURED)).await?;
+    for service in [&mut capture, &mut first, &mut routes_api] {
         service.terminate().await?;
     }
     source.workload.drop_slot(&format!("twinroute_{NAME}")).await?;
-    Ok(Neighbour { alone, beside_dead })
+    Ok(Latencies { alone, rolling_restart, neighbour_of_dead_sink })
+}
+
+async fn worker(source: &Source<'_>, id: &str, capture: &Service, routes_api: &Service) -> Result<Service> {
+    let settings = json!({
+        "worker": { "id": id, "source": SOURCE },
+        "capture": { "addresses": format!("http://{}", capture.grpc()) },
+        "stream": { "subscription": NAME },
+        "routes_api": { "addresses": format!("http://{}", routes_api.grpc()) },
+    });
+    let mut worker = Service::start(Program::Delivery, &format!("delivery-{id}"), settings, source.dir)?;
+    worker.until_ready().await?;
+    Ok(worker)
+}
+
+async fn restart_each(workers: [&mut Service; 2]) -> Result<()> {
+    for worker in workers {
+        worker.terminate().await?;
+        worker.start_again()?;
+        worker.until_ready().await?;
+        for_a_while(WARM_UP).await?;
+    }
+    Ok(())
+}
+
+async fn for_a_while(time: Duration) -> Result<()> {
+    tokio::time::sleep(time).await;
+    Ok(())
 }
 
 /// Makes an endpoint that gets everything and whose broker is not there, and waits until it is down.
@@ -107,33 +135,39 @@ async fn kill_a_neighbour(routes_api: &Service, bulk: &Bulk) -> Result<()> {
     .await
 }
 
-async fn measure(bulk: &Bulk, inbox: &Inbox) -> Result<Latency> {
-    write_for(bulk, WARM_UP).await?;
+/// Writes while something happens, and looks when it arrives.
+async fn measure(bulk: &Bulk, inbox: &Inbox, meanwhile: impl Future<Output = Result<()>>) -> Result<Latency> {
+    write_during(bulk, for_a_while(WARM_UP)).await?;
     let before = inbox.received().len();
-    let written = write_for(bulk, MEASURED).await?;
+    let started = tokio::time::Instant::now();
+    let written = write_during(bulk, meanwhile).await?;
+    let seconds = started.elapsed().as_secs_f64();
     let all = |received: &[Received]| {
-        let arrived = received.len() - before;
-        ensure!(arrived >= written, "{arrived} of {written} are there");
-        Ok(())
+        let ids: HashSet<&str> = received.iter().skip(before).map(|event| event.id.as_str()).collect();
+        ensure!(ids.len() >= written, "{} of {written} are there", ids.len());
+        Ok(received.len() - before - ids.len())
     };
-    inbox.until(RUN_DEADLINE, "all events at Kafka", all).await?;
+    let repeated = inbox.until(RUN_DEADLINE, "all events at Kafka", all).await?;
     let received = inbox.received();
     let latencies: Vec<f64> = received.iter().skip(before).map(Received::latency_ms).collect();
     let at = |percent| percentile(&latencies, percent).context("nothing has arrived");
-    let transactions_per_s = written as f64 / MEASURED.as_secs_f64();
-    Ok(Latency { transactions_per_s, p50_ms: at(50)?, p99_ms: at(99)? })
+    Ok(Latency { transactions_per_s: written as f64 / seconds, p50_ms: at(50)?, p99_ms: at(99)?, repeated })
 }
 
 /// The number of transactions.
-async fn write_for(bulk: &Bulk, time: Duration) -> Result<usize> {
-    let end = Instant::now() + time;
+async fn write_during(bulk: &Bulk, meanwhile: impl Future<Output = Result<()>>) -> Result<usize> {
+    let mut meanwhile = pin!(meanwhile);
     let mut pace = tokio::time::interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut written = 0;
     for twin in (0..TWINS).cycle() {
-        pace.tick().await;
-        if Instant::now() >= end {
-            break;
+        tokio::select! {
+            biased;
+            done = &mut meanwhile => {
+                done?;
+                break;
+            }
+            _ = pace.tick() => {}
         }
         bulk.update(twin, 1).await?;
         written += 1;
