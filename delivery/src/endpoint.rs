@@ -75,6 +75,8 @@ pub(crate) enum Work {
     Recall(LeaseSet, oneshot::Sender<()>),
     /// The endpoint is another now: its sink is replaced, and what is not settled goes to the new one.
     Change(Box<Endpoint>),
+    /// Skip the damaged segment with this object, if it is one.
+    Skip(String),
 }
 
 /// Some leases.
@@ -154,6 +156,11 @@ impl EndpointHandle {
         if self.work.send(Work::Recall(leases, done)).await.is_ok() {
             let _ended = answer.await;
         }
+    }
+
+    /// Skips a damaged segment of the parked backlog, by its object.
+    pub(crate) async fn skip(&self, object: String) {
+        let _ended = self.work.send(Work::Skip(object)).await;
     }
 
     /// Changes what the endpoint is.

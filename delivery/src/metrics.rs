@@ -50,6 +50,7 @@ pub struct EndpointMetrics {
     parked_events: Family<EndpointLabels, Gauge>,
     parked_bytes: Family<EndpointLabels, Gauge>,
     damaged_segments: Family<EndpointLabels, Gauge>,
+    skipped_segments: Family<EndpointLabels, Counter>,
     state: Family<StateLabels, Gauge>,
 }
 
@@ -64,6 +65,8 @@ pub struct EndpointCounters {
     pub discarded: Counter,
     /// Events given up because the endpoint's policy says so.
     pub dropped: Counter,
+    /// Damaged segments whose events were given up by a call.
+    pub skipped_segments: Counter,
     undelivered: Gauge,
     oldest_age_seconds: Seconds,
     blocked_partitions: Gauge,
@@ -155,6 +158,8 @@ impl EndpointMetrics {
         registry.register(name("parked_bytes"), bytes, metrics.parked_bytes.clone());
         let damaged = "Parked segments that cannot be read, each of which stops its partition";
         registry.register(name("damaged_segments"), damaged, metrics.damaged_segments.clone());
+        let skipped = "Parked segments that could not be read and were skipped by a call";
+        registry.register(name("skipped_segments"), skipped, metrics.skipped_segments.clone());
         let state = "1 for the state that the endpoint is in";
         registry.register(name("endpoint_state"), state, metrics.state.clone());
         metrics
@@ -169,6 +174,7 @@ impl EndpointMetrics {
             retried: self.retried.get_or_create_owned(&labels),
             discarded: self.discarded.get_or_create_owned(&labels),
             dropped: self.dropped.get_or_create_owned(&labels),
+            skipped_segments: self.skipped_segments.get_or_create_owned(&labels),
             undelivered: self.undelivered.get_or_create_owned(&labels),
             oldest_age_seconds: self.oldest_age_seconds.get_or_create_owned(&labels),
             blocked_partitions: self.blocked_partitions.get_or_create_owned(&labels),
@@ -203,7 +209,7 @@ impl EndpointCounters {
         show(&self.blocked_partitions, blocked_partitions as u64);
         show(&self.parked_events, report.parked_events);
         show(&self.parked_bytes, report.parked_bytes);
-        show(&self.damaged_segments, report.damaged_segments as u64);
+        show(&self.damaged_segments, report.damaged_count as u64);
         let age = report.oldest.map_or(0.0, |oldest| now.saturating_duration_since(oldest).as_secs_f64());
         self.oldest_age_seconds.set(age);
         for (state, gauge) in &self.states {

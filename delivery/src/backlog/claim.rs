@@ -98,7 +98,7 @@ pub fn find(
                 None => garbage.push(object.clone()),
             },
             Some(ObjectKind::Claim(claimed)) if claimed < epoch => garbage.push(object.clone()),
-            Some(ObjectKind::Claim(_) | ObjectKind::Delivered(_)) | None => {}
+            Some(ObjectKind::Claim(_) | ObjectKind::Delivered(_) | ObjectKind::Skipped(_)) | None => {}
         }
     }
     segments.sort_by(|one, other| one.name.cmp(&other.name));
@@ -198,6 +198,24 @@ mod tests {
         let (segments, garbage) = found(finding);
         assert_eq!(segments.len(), 2);
         assert_eq!(garbage, [folder.object(&late)]);
+    }
+
+    #[test]
+    fn what_was_skipped_is_neither_adopted_nor_garbage() {
+        // given a segment that was skipped, and one behind it
+        let folder = Folder::new("s", "e", 0);
+        let kinds = [ObjectKind::Skipped(name(1, 1, "01", "02")), ObjectKind::Segment(name(1, 2, "03", "04"))];
+        let objects: Vec<Listed> = kinds.iter().map(|kind| listed(&folder, kind)).collect();
+
+        // when the next holder looks, also one whose claim still names the skipped one
+        let skipped = folder.object(&ObjectKind::Segment(name(1, 1, "01", "02")));
+        let segment = folder.object(&ObjectKind::Segment(name(1, 2, "03", "04")));
+        let claim = Claim { segments: [skipped, segment].map(|object| Adopted { object, cut: None }).into() };
+        for claim in [None, Some((epoch(2), &claim))] {
+            // then only the other one is there
+            let found = found(find(&folder, &objects, claim, epoch(3), None));
+            assert_eq!(found, (vec![(2, None)], Vec::new()));
+        }
     }
 
     #[test]

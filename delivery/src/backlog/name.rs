@@ -5,6 +5,7 @@
 //! {subscription}/{endpoint}/{partition}/{epoch}/claim
 //! {subscription}/{endpoint}/{partition}/{epoch}/{number}-{events}-{first}-{last}.segment
 //! {subscription}/{endpoint}/{partition}/{epoch}/{number}-{events}-{first}-{last}.delivered
+//! {subscription}/{endpoint}/{partition}/{epoch}/{number}-{events}-{first}-{last}.skipped
 //! ```
 
 use std::fmt;
@@ -42,6 +43,8 @@ pub enum ObjectKind {
     Segment(SegmentName),
     /// Which events of a segment are delivered.
     Delivered(SegmentName),
+    /// A damaged segment that was skipped: the record of a gap. Nothing adopts or deletes it.
+    Skipped(SegmentName),
 }
 
 impl Folder {
@@ -65,6 +68,7 @@ impl Folder {
             ObjectKind::Claim(epoch) => format!("{folder}/{}/{CLAIM}", Text(*epoch)),
             ObjectKind::Segment(name) => format!("{folder}/{name}.segment"),
             ObjectKind::Delivered(name) => format!("{folder}/{name}.delivered"),
+            ObjectKind::Skipped(name) => format!("{folder}/{name}.skipped"),
         }
     }
 
@@ -86,6 +90,7 @@ impl Folder {
         match kind {
             "segment" => Some(ObjectKind::Segment(name)),
             "delivered" => Some(ObjectKind::Delivered(name)),
+            "skipped" => Some(ObjectKind::Skipped(name)),
             _ => None,
         }
     }
@@ -123,8 +128,12 @@ mod tests {
         let epoch = Epoch { generation: 3, counter: 18 };
         let name =
             SegmentName { epoch, number: 4, events: 120, first: "00a1".to_owned(), last: "00ff".to_owned() };
-        let kinds =
-            [ObjectKind::Claim(epoch), ObjectKind::Segment(name.clone()), ObjectKind::Delivered(name)];
+        let kinds = [
+            ObjectKind::Claim(epoch),
+            ObjectKind::Segment(name.clone()),
+            ObjectKind::Delivered(name.clone()),
+            ObjectKind::Skipped(name),
+        ];
         for kind in kinds {
             assert_eq!(folder.read(&folder.object(&kind)), Some(kind));
         }

@@ -15,6 +15,8 @@ pub enum Operation {
     Write(String, Bytes),
     /// Read a segment, and which of its events are delivered, from two objects.
     Read(String, String),
+    /// Give an object, the first, another name, the second.
+    Rename(String, String),
     /// Delete objects.
     Delete(Vec<String>),
 }

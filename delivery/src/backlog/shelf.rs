@@ -5,6 +5,7 @@
 //! directly.
 
 mod choice;
+mod damage;
 mod limits;
 mod segments;
 mod stock;
@@ -16,7 +17,7 @@ use twinroute_common::partition::Epoch;
 
 pub use self::limits::{Leave, ShelfLimits};
 use self::segments::{Segments, Stored};
-pub use self::stock::{Stock, Trouble};
+pub use self::stock::{Damaged, Stock, Trouble};
 use super::claim::{self, Claim, Finding, Found, Listed};
 use super::name::{Folder, ObjectKind, SegmentName};
 use super::operation::{Operation, Outcome};
@@ -62,6 +63,17 @@ enum Phase {
     Claimed,
     /// A later holder has claimed the folder.
     Fenced,
+}
+
+/// What an operation has brought.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// Parked events that go to the lane.
+    pub loaded: Vec<Delivery>,
+    /// What is durable by it.
+    pub durable: Vec<Origin>,
+    /// The damaged segment that is set aside by it.
+    pub skipped: Option<Damaged>,
 }
 
 #[derive(Debug)]
@@ -168,30 +180,31 @@ impl Shelf {
         std::mem::take(&mut self.behind)
     }
 
-    /// Takes the outcome of the operation that runs. What is durable by it is added to `durable`; what goes to the lane
-    /// is given back.
-    pub fn take(&mut self, outcome: Outcome, now: Instant, durable: &mut Vec<Origin>) -> Vec<Delivery> {
-        let Some(operation) = self.running.take() else { return Vec::new() };
+    /// Takes the outcome of the operation that runs.
+    pub fn take(&mut self, outcome: Outcome, now: Instant) -> Taken {
+        let mut taken = Taken::default();
+        let Some(operation) = self.running.take() else { return taken };
         if let Outcome::Failed(error) = outcome {
             self.error = Some(error);
             self.again.push((now + self.limits.backoff.next(), operation));
-            return Vec::new();
+            return taken;
         }
         self.error = None;
         self.limits.backoff.reset();
         match (operation, outcome) {
             (Operation::List, Outcome::Listed(objects, claim)) => self.listed(&objects, claim.as_ref(), now),
             (Operation::Claim(..), _) => self.phase = Phase::Claimed,
-            (Operation::Write(..), _) => self.written(durable, now),
+            (Operation::Write(..), _) => taken.durable = self.written(now),
             (Operation::Read(..), Outcome::Read(content, delivered)) => {
-                return self.read(content.as_deref(), &delivered);
+                taken.loaded = self.read(content.as_deref(), &delivered);
             }
+            (Operation::Rename(..), _) => taken.skipped = self.set_aside(),
             (Operation::Delete(objects), _) => self.deleted(&objects),
             (Operation::List | Operation::Read(..), _) => {
                 debug_assert!(false, "an outcome of another operation")
             }
         }
-        Vec::new()
+        taken
     }
 
     fn listed(&mut self, objects: &[Listed], claim: Option<&Claim>, now: Instant) {
@@ -208,7 +221,9 @@ impl Shelf {
                 self.garbage = garbage;
                 // An endpoint that was deleted and made again writes on under its epoch.
                 let own = objects.iter().filter_map(|listed| match self.folder.read(&listed.object) {
-                    Some(ObjectKind::Segment(name)) if name.epoch == self.epoch => Some(name.number),
+                    Some(ObjectKind::Segment(name) | ObjectKind::Skipped(name)) if name.epoch == self.epoch => {
+                        Some(name.number)
+                    }
                     _ => None,
                 });
                 self.written = own.max().unwrap_or_default();
@@ -217,10 +232,10 @@ impl Shelf {
         }
     }
 
-    fn written(&mut self, durable: &mut Vec<Origin>, now: Instant) {
-        let Some(Writing { name, deliveries, bytes }) = self.writing.take() else { return };
+    fn written(&mut self, now: Instant) -> Vec<Origin> {
+        let Some(Writing { name, deliveries, bytes }) = self.writing.take() else { return Vec::new() };
         self.segments.push(Stored { name, cut: None, bytes, since: now });
-        durable.extend(deliveries.into_iter().map(|delivery| delivery.origin));
+        deliveries.into_iter().map(|delivery| delivery.origin).collect()
     }
 
     fn read(&mut self, content: Option<&[u8]>, delivered: &[u32]) -> Vec<Delivery> {

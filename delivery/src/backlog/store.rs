@@ -113,6 +113,13 @@ impl Store {
                 // What cannot be read here costs repeats, never an event.
                 Ok(Outcome::Read(segment, serde_json::from_slice(&delivered).unwrap_or_default()))
             }
+            Operation::Rename(from, to) => {
+                match self.objects.rename(&Path::from(from), &Path::from(to)).await {
+                    // It was renamed already, and the answer was lost.
+                    Ok(()) | Err(Error::NotFound { .. }) => Ok(Outcome::Done),
+                    Err(error) => Err(error.into()),
+                }
+            }
             Operation::Delete(objects) => {
                 for object in objects {
                     match self.objects.delete(&Path::from(object)).await {
@@ -235,6 +242,19 @@ mod tests {
         let read = Operation::Read(segment.clone(), delivered.clone());
         let expected = Outcome::Read(Some(Bytes::from_static(b"text")), vec![0, 2]);
         assert_eq!(store.execute(&folder, read.clone()).await, expected);
+
+        // when a segment is renamed, twice, it has the other name
+        let aside = format!("{}/b.segment", folder.path());
+        assert_eq!(store.execute(&folder, write(&aside, b"damaged")).await, Outcome::Done);
+        let skipped = format!("{}/b.skipped", folder.path());
+        for _ in 0..2 {
+            let rename = Operation::Rename(aside.clone(), skipped.clone());
+            assert_eq!(store.execute(&folder, rename).await, Outcome::Done);
+        }
+        let of = |object: &str| Operation::Read(object.to_owned(), delivered.clone());
+        let content = Some(Bytes::from_static(b"damaged"));
+        assert_eq!(store.execute(&folder, of(&skipped)).await, Outcome::Read(content, vec![0, 2]));
+        assert_eq!(store.execute(&folder, of(&aside)).await, Outcome::Read(None, vec![0, 2]));
 
         // when they are deleted, twice, they are gone
         for _ in 0..2 {

@@ -1,18 +1,21 @@
 //! Parking: the shelves of an endpoint, one for each partition that the worker holds, and their operations on the store.
 
+mod damage;
+mod release;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
-use futures_util::future::{BoxFuture, FutureExt as _, join_all};
+use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::FuturesUnordered;
 use hashbrown::HashMap;
+use prometheus_client::metrics::counter::Counter;
 use twinroute_common::backoff::Backoff;
 
-use super::LeaseSet;
 use super::lane::Lane;
 use crate::backlog::operation::{Operation, Outcome};
-use crate::backlog::shelf::{Leave, Shelf, ShelfLimits, Stock, Trouble};
+use crate::backlog::shelf::{Damaged, Leave, Shelf, ShelfLimits, Stock, Taken, Trouble};
 use crate::backlog::store::Store;
 use crate::config::BacklogSettings;
 use crate::delivery::{Delivery, Origin, Parked};
@@ -44,6 +47,8 @@ pub(super) struct Parking {
     running: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Segments that are being read.
     reading: u64,
+    /// Counts the damaged segments that were skipped.
+    skipped_segments: Counter,
 }
 
 struct Place {
@@ -83,12 +88,15 @@ pub(super) struct Conditions {
 pub(super) struct Parkings {
     pub(super) stock: Stock,
     pub(super) oldest: Option<Instant>,
-    pub(super) damaged: usize,
+    /// The segments that cannot be read, as many as are told, by partition.
+    pub(super) damaged: Vec<Damaged>,
+    /// How many there are.
+    pub(super) damaged_count: usize,
     pub(super) trouble: Option<Trouble>,
 }
 
 impl Parking {
-    pub(super) fn new(endpoint: &str, context: Option<ParkingContext>) -> Self {
+    pub(super) fn new(endpoint: &str, context: Option<ParkingContext>, skipped_segments: Counter) -> Self {
         Self {
             endpoint: endpoint.to_owned(),
             context,
@@ -98,6 +106,7 @@ impl Parking {
             busy: VecDeque::new(),
             running: FuturesUnordered::new(),
             reading: 0,
+            skipped_segments,
         }
     }
 
@@ -256,12 +265,15 @@ impl Parking {
     pub(super) fn take(&mut self, done: Done, lane: &mut Lane, now: Instant, settled: &mut Vec<ItemRef>) {
         let Done { partition, lease, is_read, outcome } = done;
         self.reading = self.reading.saturating_sub(u64::from(is_read));
-        let mut durable = Vec::new();
         let place = self.shelves.get_mut(&partition).filter(|place| place.shelf.lease() == lease);
         // Otherwise the partition was given back meanwhile.
         let Some(place) = place else { return };
-        for delivery in place.shelf.take(outcome, now, &mut durable) {
+        let Taken { loaded, durable, skipped } = place.shelf.take(outcome, now);
+        for delivery in loaded {
             lane.push(delivery, now);
+        }
+        if let Some(skipped) = skipped {
+            self.count_skipped(&skipped);
         }
         for origin in durable {
             match origin {
@@ -291,88 +303,17 @@ impl Parking {
         busy.filter_map(|place| place.shelf.due_at(leave)).min()
     }
 
-    /// Has nothing more to do with some leases. Operations that run come to their end, and how far segments are is noted,
-    /// so that the next holder repeats nothing; what has not come to its end at `until` may be repeated.
-    pub(super) async fn release(
-        &mut self,
-        leases: &LeaseSet,
-        lane: &mut Lane,
-        settled: &mut Vec<ItemRef>,
-        until: Instant,
-    ) {
-        let finishing = async {
-            while self.is_running(leases) {
-                let done = self.done().await;
-                self.take(done, lane, Instant::now(), settled);
-            }
-            self.note(leases).await;
-        };
-        let _late = tokio::time::timeout_at(until.into(), finishing).await;
-        self.shelves.retain(|_, place| !leases.contains(place.shelf.lease()));
-        self.busy.retain(|partition| self.shelves.contains_key(partition));
-        lane.forget(|lease| leases.contains(lease));
-    }
-
-    fn is_running(&self, leases: &LeaseSet) -> bool {
-        let mut shelves = self.shelves.values().map(|place| &place.shelf);
-        shelves.any(|shelf| shelf.is_running() && leases.contains(shelf.lease()))
-    }
-
-    fn note(&self, leases: &LeaseSet) -> impl Future<Output = ()> + Send + use<> {
-        let over = self.shelves.iter().filter(|(_, place)| leases.contains(place.shelf.lease()));
-        let notes = over.flat_map(|(&partition, place)| {
-            place.shelf.notes().into_iter().map(move |note| (partition, note))
-        });
-        self.execute_all(notes.collect())
-    }
-
-    /// Carries out operations on several folders side by side, whatever comes of them.
-    fn execute_all(&self, operations: Vec<(u32, Operation)>) -> impl Future<Output = ()> + Send + use<> {
-        let context = self.context.clone();
-        let endpoint = self.endpoint.clone();
-        async move {
-            let Some(ParkingContext { store, .. }) = context else { return };
-            let executions = operations.into_iter().map(|(partition, operation)| {
-                let (store, folder) = (store.clone(), store.folder(&endpoint, partition));
-                async move { store.execute(&folder, operation).await }
-            });
-            join_all(executions).await;
-        }
-    }
-
-    /// Gives up everything: the endpoint is deleted. The items that were not parked yet, and how many events were; what is
-    /// returned last deletes what the store has of it, in the partitions that are held.
-    pub(super) fn discard(
-        &mut self,
-        held: &Held,
-    ) -> (Vec<ItemRef>, u64, impl Future<Output = ()> + Send + use<>) {
-        let Stock { unread_events, .. } = self.stock();
-        let mut items = Vec::new();
-        let mut deletions = Vec::new();
-        for (partition, place) in self.shelves.drain() {
-            let (deliveries, objects) = place.shelf.give_up();
-            items.extend(deliveries.into_iter().filter_map(|delivery| match delivery.origin {
-                Origin::Stream(item) => Some(item),
-                Origin::Backlog(_) | Origin::Redriven(_) => None,
-            }));
-            // A worker that stops holds nothing any more, and what is parked is the next holder's.
-            if held.by_number.contains_key(&partition) {
-                deletions.push((partition, Operation::Delete(objects)));
-            }
-        }
-        self.busy.clear();
-        (items, unread_events, self.execute_all(deletions))
-    }
-
     /// What is parked.
     pub(super) fn look(&self) -> Parkings {
         let shelves = || self.shelves.values().map(|place| &place.shelf);
-        let damaged = shelves().filter(|shelf| matches!(shelf.trouble(), Some(Trouble::Damaged { .. })));
+        let (damaged, damaged_count) = self.damaged();
+        let damage = damaged.first().cloned().map(Trouble::Damaged);
         Parkings {
             stock: self.stock(),
             oldest: shelves().filter_map(Shelf::oldest).min(),
-            damaged: damaged.count(),
-            trouble: shelves().find_map(Shelf::trouble),
+            trouble: damage.or_else(|| shelves().find_map(Shelf::trouble)),
+            damaged,
+            damaged_count,
         }
     }
 }

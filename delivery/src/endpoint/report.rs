@@ -3,6 +3,7 @@
 use std::time::{Instant, SystemTime};
 
 use super::health::State;
+use crate::backlog::shelf::Damaged;
 
 /// How an endpoint is at this worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct EndpointReport {
     pub parked_events: u64,
     /// Size of the parked segments in bytes.
     pub parked_bytes: u64,
-    /// Parked segments that cannot be read.
-    pub damaged_segments: usize,
+    /// Parked segments that cannot be read, by partition; no more than can be told at a time.
+    pub damaged_segments: Vec<Damaged>,
+    /// How many there are.
+    pub damaged_count: usize,
 }

@@ -91,14 +91,17 @@ impl Task {
             oldest: None,
             parked_events: 0,
             parked_bytes: 0,
-            damaged_segments: 0,
+            damaged_segments: Vec::new(),
+            damaged_count: 0,
         });
         let mut held = context.holdings.watch();
         held.mark_changed();
-        let mut parking = Parking::new(&endpoint.name, context.parking.clone());
+        let counters = context.metrics.of(&endpoint.name);
+        let skipped_segments = counters.skipped_segments.clone();
+        let mut parking = Parking::new(&endpoint.name, context.parking.clone(), skipped_segments);
         limit(&mut parking, &endpoint, &context);
         let task = Self {
-            counters: context.metrics.of(&endpoint.name),
+            counters,
             letter_box: ending::letter_box(&endpoint, &context),
             letters: Letters::default(),
             redriving: Redriving::new(),
@@ -182,6 +185,7 @@ impl Task {
             }
             Work::Recall(leases, done) => self.recall(&leases, done).await,
             Work::Change(endpoint) => self.change(*endpoint).await,
+            Work::Skip(object) => self.parking.skip(&object),
         }
     }
 

@@ -140,7 +140,7 @@ async fn follow(context: &mut RoutesContext, outage: &mut Outage) -> Result<Infa
                 Response::Table(table) => take_table(context, &mut stream, table).await?,
                 Response::Delta(delta) => take_delta(context, &mut stream, delta).await?,
                 Response::RedriveJob(job) => context.redrives.take(job),
-                Response::SkipSegment(_) => {}
+                Response::SkipSegment(skip) => skip_segment(context, skip).await,
             },
             _ = look.tick() => {
                 let poison = context.poison.borrow().clone();
@@ -152,6 +152,15 @@ async fn follow(context: &mut RoutesContext, outage: &mut Outage) -> Result<Infa
                 }
             }
         }
+    }
+}
+
+/// Hands the order to the endpoint. One that is not here has no damaged segment.
+async fn skip_segment(context: &RoutesContext, skip: proto::SkipSegment) {
+    let proto::SkipSegment { endpoint_name, object_name } = skip;
+    match context.registry.routing().endpoints.get(&*endpoint_name) {
+        Some(endpoint) => endpoint.skip(object_name).await,
+        None => info!(endpoint = endpoint_name, "a segment of an endpoint that is not here is not skipped"),
     }
 }
 

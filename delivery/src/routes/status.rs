@@ -7,6 +7,7 @@ use twinroute_common::matching::EndpointName;
 use twinroute_proto::routes::v1 as proto;
 use twinroute_proto::routes::v1::watch_routes_request::Frame;
 
+use crate::backlog::shelf::Damaged;
 use crate::endpoint::{EndpointReport, State};
 use crate::routing::Routing;
 
@@ -21,6 +22,7 @@ pub(super) struct Statuses {
 struct Told {
     state: State,
     refused: Option<String>,
+    damaged: Vec<Damaged>,
     at: Instant,
 }
 
@@ -66,12 +68,18 @@ impl Statuses {
         let unchanged = before.is_some_and(|told| {
             told.state == report.state
                 && told.refused == report.refused
+                && told.damaged == report.damaged_segments
                 && now.saturating_duration_since(told.at) < self.interval
         });
         if unchanged {
             return;
         }
-        let told = Told { state: report.state, refused: report.refused.clone(), at: now };
+        let told = Told {
+            state: report.state,
+            refused: report.refused.clone(),
+            damaged: report.damaged_segments.clone(),
+            at: now,
+        };
         self.told.insert(EndpointName::clone(name), told);
         frames.push(Frame::EndpointStatus(to_wire(name, report, now)));
     }
@@ -94,8 +102,12 @@ fn to_wire(name: &str, report: EndpointReport, now: Instant) -> proto::EndpointS
         backlog_bytes: report.parked_bytes,
         backlog_age: age.and_then(|age| prost_types::Duration::try_from(age).ok()),
         parked_events: report.parked_events,
-        damaged_segments: Vec::new(),
+        damaged_segments: report.damaged_segments.into_iter().map(segment_to_wire).collect(),
     }
+}
+
+fn segment_to_wire(Damaged { object, partition, events, damage }: Damaged) -> proto::BacklogSegment {
+    proto::BacklogSegment { object_name: object, partition, events, error: damage.to_string() }
 }
 
 fn timestamp(time: SystemTime) -> prost_types::Timestamp {
@@ -105,6 +117,7 @@ fn timestamp(time: SystemTime) -> prost_types::Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backlog::segment::Damage;
 
     fn report(state: State, refused: Option<&str>) -> EndpointReport {
         EndpointReport {
@@ -116,7 +129,8 @@ mod tests {
             oldest: None,
             parked_events: 0,
             parked_bytes: 0,
-            damaged_segments: 0,
+            damaged_segments: Vec::new(),
+            damaged_count: 0,
         }
     }
 
@@ -135,6 +149,32 @@ mod tests {
         assert_eq!(tell(&mut statuses, report(State::Connecting, None), start), []);
         assert_eq!(tell(&mut statuses, report(State::Healthy, None), start).len(), 1);
         assert_eq!(tell(&mut statuses, report(State::Healthy, None), start + interval).len(), 1);
+    }
+
+    #[test]
+    fn a_segment_that_is_found_damaged_or_skipped_is_told_at_once() {
+        let start = Instant::now();
+        let mut statuses = Statuses::new(Duration::from_secs(3));
+        let damaged = Damaged {
+            object: "delivery/mqtt-events/00003/a.segment".to_owned(),
+            partition: 3,
+            events: 7,
+            damage: Damage::Checksum,
+        };
+        let mut with_damage = report(State::Healthy, None);
+        with_damage.damaged_segments.push(damaged);
+        assert_eq!(tell(&mut statuses, report(State::Healthy, None), start).len(), 1);
+        let told = tell(&mut statuses, with_damage.clone(), start);
+        let [Frame::EndpointStatus(status)] = told.as_slice() else { panic!("{told:?}") };
+        let expected = proto::BacklogSegment {
+            object_name: "delivery/mqtt-events/00003/a.segment".to_owned(),
+            partition: 3,
+            events: 7,
+            error: Damage::Checksum.to_string(),
+        };
+        assert_eq!(status.damaged_segments, [expected]);
+        assert_eq!(tell(&mut statuses, with_damage, start), []);
+        assert_eq!(tell(&mut statuses, report(State::Healthy, None), start).len(), 1);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use twinroute_common::partition::Epoch;
 
 use crate::backlog::name::Folder;
 use crate::backlog::operation::{Operation, Outcome};
-use crate::backlog::shelf::{Leave, Shelf, ShelfLimits};
+use crate::backlog::shelf::{Leave, Shelf, ShelfLimits, Taken};
 use crate::delivery::{Delivery, Origin};
 use crate::settlement::{ItemRef, LeaseId};
 use crate::sink::test_events::twin_update;
@@ -93,8 +93,8 @@ impl Holder {
     }
 
     pub(super) fn take(&mut self, outcome: Outcome, now: Instant) {
-        let mut durable = Vec::new();
-        self.lane.extend(self.shelf.take(outcome, now, &mut durable));
+        let Taken { loaded, durable, .. } = self.shelf.take(outcome, now);
+        self.lane.extend(loaded);
         for origin in durable {
             self.settle(origin);
         }
@@ -124,6 +124,13 @@ impl Holder {
             Origin::Backlog(parked) => self.shelf.delivered(parked),
             // What is redriven is never parked.
             Origin::Redriven(_) => {}
+        }
+    }
+
+    /// An operator skips the segment that cannot be read, if there is one.
+    pub(super) fn skip(&mut self) {
+        if let Some(damaged) = self.shelf.damaged() {
+            self.shelf.skip(&damaged.object);
         }
     }
 

@@ -58,7 +58,7 @@ impl Shelf {
     }
 
     /// An operation of a kind has failed, and waits for its next try.
-    fn waits(&self, is_kind: impl Fn(&Operation) -> bool) -> bool {
+    pub(super) fn waits(&self, is_kind: impl Fn(&Operation) -> bool) -> bool {
         self.again.iter().any(|(_, operation)| is_kind(operation))
     }
 
@@ -78,7 +78,8 @@ impl Shelf {
         if is_due && !self.has_written {
             return Some(self.write());
         }
-        self.delete().or_else(|| self.read_next(leave)).or_else(|| is_due.then(|| self.write()))
+        let other = self.skip_next().or_else(|| self.delete());
+        other.or_else(|| self.read_next(leave)).or_else(|| is_due.then(|| self.write()))
     }
 
     fn delete(&self) -> Option<Operation> {

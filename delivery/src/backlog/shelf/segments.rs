@@ -65,7 +65,10 @@ enum State {
     },
     /// All its events are delivered.
     Finished,
+    /// It cannot be read, and nothing behind it is.
     Damaged(Damage),
+    /// The same, and it is to be set aside.
+    Skipped(Damage),
 }
 
 impl Entry {
@@ -163,6 +166,38 @@ impl Segments {
             State::Damaged(damage) => Some((&entry.stored.name, damage)),
             _ => None,
         })
+    }
+
+    /// The segment that cannot be read is to be set aside.
+    pub(super) fn skip(&mut self) {
+        let damaged = self.entries.iter_mut().find_map(|entry| match &entry.state {
+            State::Damaged(damage) => Some((damage.clone(), &mut entry.state)),
+            _ => None,
+        });
+        if let Some((damage, state)) = damaged {
+            *state = State::Skipped(damage);
+        }
+    }
+
+    /// The segment that is to be set aside, and what is wrong with it.
+    pub(super) fn skipped(&self) -> Option<(&SegmentName, &Damage)> {
+        self.entries.iter().find_map(|entry| match &entry.state {
+            State::Skipped(damage) => Some((&entry.stored.name, damage)),
+            _ => None,
+        })
+    }
+
+    /// The segment that was to be set aside is gone.
+    pub(super) fn forget_skipped(&mut self) -> Option<(SegmentName, Damage)> {
+        let place = self.entries.iter().position(|entry| matches!(entry.state, State::Skipped(_)))?;
+        let Entry { stored: Stored { name, bytes, .. }, state, .. } = self.entries.remove(place)?;
+        self.unread -= 1;
+        self.totals.bytes -= bytes;
+        self.totals.unread_events -= name.events;
+        match state {
+            State::Skipped(damage) => Some((name, damage)),
+            _ => None,
+        }
     }
 
     /// An event of a segment needs nothing more.

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::segments::Totals;
 use super::{Phase, Shelf};
-use crate::backlog::name::ObjectKind;
 use crate::backlog::segment::Damage;
 
 impl Shelf {
@@ -26,11 +25,7 @@ impl Shelf {
     /// Why the shelf does not go on: the segment that cannot be read, or the operation that fails.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
-        let damaged = self.segments.damage().map(|(name, damage)| Trouble::Damaged {
-            object: self.folder.object(&ObjectKind::Segment(name.clone())),
-            partition: self.partition,
-            damage: damage.clone(),
-        });
+        let damaged = self.damaged().map(Trouble::Damaged);
         let fenced = (self.phase == Phase::Fenced).then_some(Trouble::Fenced { partition: self.partition });
         fenced.or(damaged).or_else(|| self.error.clone().map(Trouble::Store))
     }
@@ -49,22 +44,29 @@ pub struct Stock {
     pub waiting_events: u64,
 }
 
+/// A segment that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damaged {
+    /// Path of its object.
+    pub object: String,
+    /// Its partition.
+    pub partition: u32,
+    /// Events in it, by its name.
+    pub events: u64,
+    /// What is wrong with it.
+    pub damage: Damage,
+}
+
 /// Why a shelf does not go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// Nothing behind a segment that cannot be read is delivered, until an operator puts it right.
     #[error(
-        "the parked segment {object} cannot be read: {damage}; nothing behind it in partition {partition} is \
-             delivered until it is put right, or taken away, and this worker is started again"
+        "the parked segment {} cannot be read: {}; nothing behind it in partition {} is delivered until SkipBacklogSegment \
+         gives its {} events up, or it is put right and this worker is started again",
+        .0.object, .0.damage, .0.partition, .0.events
     )]
-    Damaged {
-        /// Path of its object.
-        object: String,
-        /// Its partition.
-        partition: u32,
-        /// What is wrong with it.
-        damage: Damage,
-    },
+    Damaged(Damaged),
     /// A later holder has claimed what is parked: this one is about to be told, or the store was used by another capture.
     #[error(
         "what is parked of partition {partition} was claimed under a later epoch; unless this worker is about to lose the \

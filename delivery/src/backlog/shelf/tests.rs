@@ -26,6 +26,83 @@ fn delivery(item: u32) -> Delivery {
     Delivery { origin: Origin::Stream(item), event: Arc::new(twin_update("a")) }
 }
 
+/// Starts the next operation, which ends so.
+fn step(shelf: &mut Shelf, outcome: Outcome, now: Instant) -> Option<Operation> {
+    let operation = shelf.start(LEAVE, now);
+    shelf.take(outcome, now);
+    operation
+}
+
+/// A shelf with two parked segments of one event each, of which the first is found damaged; and the paths of both.
+fn damaged(now: Instant) -> (Shelf, [String; 2]) {
+    let mut shelf = shelf(1);
+    shelf.push(delivery(1), now);
+    step(&mut shelf, Outcome::Listed(Vec::new(), None), now);
+    step(&mut shelf, Outcome::Done, now);
+    let segments = [1, 2].map(|item| {
+        if item > 1 {
+            shelf.push(delivery(item), now);
+        }
+        let written = shelf.start(Leave { read_bytes: 0, ..LEAVE }, now);
+        shelf.take(Outcome::Done, now);
+        let Some(Operation::Write(object, _)) = written else { panic!("{written:?}") };
+        object
+    });
+    let read = step(&mut shelf, Outcome::Read(Some("torn".into()), Vec::new()), now);
+    assert!(matches!(read, Some(Operation::Read(..))), "{read:?}");
+    (shelf, segments)
+}
+
+#[test]
+fn nothing_behind_a_damaged_segment_goes_on_until_it_is_set_aside() {
+    // given a damaged segment, and one behind it
+    let now = Instant::now();
+    let (mut shelf, [first, second]) = damaged(now);
+    assert_eq!(shelf.damaged().map(|damaged| (damaged.object, damaged.events)), Some((first.clone(), 1)));
+    assert_eq!(shelf.start(LEAVE, now), None);
+
+    // when another one is to be skipped, then nothing happens
+    assert!(!shelf.skip(&second));
+    assert_eq!(shelf.start(LEAVE, now), None);
+
+    // when it is skipped itself, then its object gets another name, and nothing else is done before
+    assert!(shelf.skip(&first));
+    let aside = Operation::Rename(first.clone(), first.replace(".segment", ".skipped"));
+    assert_eq!(step(&mut shelf, Outcome::Failed("no answer".to_owned()), now), Some(aside.clone()));
+    assert_eq!(shelf.start(LEAVE, now), None);
+    let later = now + Duration::from_secs(2);
+    assert_eq!(shelf.start(LEAVE, later), Some(aside));
+    let skipped = shelf.take(Outcome::Done, later).skipped;
+    assert_eq!(skipped.map(|skipped| (skipped.object, skipped.partition)), Some((first.clone(), 3)));
+
+    // and then the one behind it is read, and nothing of the skipped one is deleted but the note
+    let delete = step(&mut shelf, Outcome::Done, later);
+    assert_eq!(delete, Some(Operation::Delete(vec![first.replace(".segment", ".delivered")])));
+    let read = shelf.start(LEAVE, later);
+    assert_eq!(read, Some(Operation::Read(second.clone(), second.replace(".segment", ".delivered"))));
+    assert_eq!(shelf.stock().unread_events, 1);
+}
+
+#[test]
+fn a_segment_that_was_not_set_aside_yet_is_damaged_for_the_next_holder() {
+    // given a skipped segment that is not set aside
+    let now = Instant::now();
+    let (mut shelf, [first, second]) = damaged(now);
+    assert!(shelf.skip(&first));
+
+    // when the partition is given back, then nothing is said of it
+    assert_eq!(shelf.notes(), []);
+
+    // and the next holder, who finds both names after a crash between the two, reads it again
+    let mut next = self::shelf(2);
+    let object = |object: &str| Listed { object: object.to_owned(), bytes: 2, age: Duration::ZERO };
+    let objects = [&*first, &second, &first.replace(".segment", ".skipped")].map(object);
+    step(&mut next, Outcome::Listed(objects.into(), None), now);
+    step(&mut next, Outcome::Done, now);
+    let read = next.start(LEAVE, now);
+    assert_eq!(read, Some(Operation::Read(first.clone(), first.replace(".segment", ".delivered"))));
+}
+
 #[test]
 fn what_a_later_holder_has_claimed_is_left_alone_and_said() {
     // given a folder that was claimed under epoch 2
@@ -36,7 +113,7 @@ fn what_a_later_holder_has_claimed_is_left_alone_and_said() {
 
     // when the holder of epoch 1 looks
     assert_eq!(shelf.start(LEAVE, now), Some(Operation::List));
-    shelf.take(Outcome::Listed(vec![claim], Some(Claim::default())), now, &mut Vec::new());
+    shelf.take(Outcome::Listed(vec![claim], Some(Claim::default())), now);
     shelf.push(delivery(1), now);
 
     // then it does nothing more, and says why
@@ -50,12 +127,6 @@ fn a_failing_write_leaves_reads_their_turn_and_keeps_its_place() {
     // given one parked event, and another whose write fails
     let now = Instant::now();
     let mut shelf = shelf(1);
-    let mut durable = Vec::new();
-    let mut step = |shelf: &mut Shelf, outcome: Outcome, now: Instant| {
-        let operation = shelf.start(LEAVE, now);
-        shelf.take(outcome, now, &mut durable);
-        operation
-    };
     shelf.push(delivery(1), now);
     step(&mut shelf, Outcome::Listed(Vec::new(), None), now);
     step(&mut shelf, Outcome::Done, now);
@@ -63,20 +134,18 @@ fn a_failing_write_leaves_reads_their_turn_and_keeps_its_place() {
     shelf.push(delivery(2), now);
     let read = shelf.start(Leave { read_bytes: 0, ..LEAVE }, now);
     assert!(matches!(read, Some(Operation::Write(..))), "{read:?}");
-    shelf.take(Outcome::Failed("no space left".to_owned()), now, &mut Vec::new());
+    shelf.take(Outcome::Failed("no space left".to_owned()), now);
 
     // then the parked one can be read meanwhile
     let read = shelf.start(LEAVE, now);
     assert!(matches!(read, Some(Operation::Read(..))), "{read:?}");
     assert!(matches!(shelf.trouble(), Some(Trouble::Store(_))));
-    shelf.take(Outcome::Read(None, Vec::new()), now, &mut Vec::new());
+    shelf.take(Outcome::Read(None, Vec::new()), now);
 
     // and the write is tried again when its wait is over, before what comes later
     shelf.push(delivery(3), now);
     let later = now + Duration::from_secs(2);
     let again = shelf.start(LEAVE, later);
     assert!(matches!(again, Some(Operation::Write(..))), "{again:?}");
-    let mut durable = Vec::new();
-    shelf.take(Outcome::Done, later, &mut durable);
-    assert_eq!(durable, [delivery(2).origin]);
+    assert_eq!(shelf.take(Outcome::Done, later).durable, [delivery(2).origin]);
 }

@@ -45,7 +45,7 @@ impl Task {
             None => reachability,
         };
         let refused = self.refused.as_deref();
-        let damaged = self.trouble.as_ref().filter(|trouble| matches!(trouble, Trouble::Damaged { .. }));
+        let damaged = self.trouble.as_ref().filter(|trouble| matches!(trouble, Trouble::Damaged(_)));
         let damaged = damaged.map(ToString::to_string);
         let has_setbacks = self.lane.has_setbacks() || self.trouble.is_some();
         self.health.see(&reachability, refused.or(damaged.as_deref()), has_setbacks, SystemTime::now());
@@ -55,7 +55,7 @@ impl Task {
     }
 
     pub(super) fn report_numbers(&mut self) {
-        let Parkings { stock, oldest, damaged, trouble } = self.parking.look();
+        let Parkings { stock, oldest, damaged, damaged_count, trouble } = self.parking.look();
         if let Some(trouble) = &trouble {
             self.health.refused(trouble);
             if self.trouble.as_ref() != Some(trouble) {
@@ -75,6 +75,7 @@ impl Task {
             parked_events: stock.unread_events,
             parked_bytes: stock.bytes,
             damaged_segments: damaged,
+            damaged_count,
         };
         self.counters.show(&report, self.lane.blocked_partitions().len(), now());
         self.report.send_replace(report);

@@ -8,7 +8,7 @@ use twinroute_common::partition::Epoch;
 use super::{delivery, start};
 use crate::backlog::store::Store;
 use crate::config::BacklogSettings;
-use crate::endpoint::{EndpointHandle, LeaseSet, ParkingContext};
+use crate::endpoint::{EndpointHandle, EndpointReport, LeaseSet, ParkingContext, State};
 use crate::holdings::Holding;
 use crate::settlement::LeaseId;
 use crate::sink::Verdict;
@@ -118,6 +118,41 @@ async fn the_next_holder_delivers_what_is_left() {
     assert_eq!(rest, ["2", "3"]);
     let mut report = handle.report().clone();
     report.wait_for(|report| report.undelivered == 0 && report.parked_bytes == 0).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_segment_stops_what_is_behind_it_until_it_is_skipped() {
+    // given a damaged segment with three events, and a fourth event behind it
+    let (mut scene, root) = scene().await;
+    let (handle, mut sink) = parked(&mut scene).await;
+    let damaged = segments(&root);
+    for segment in &damaged {
+        std::fs::write(segment, "torn").unwrap();
+    }
+    handle.deliver(vec![delivery(1, "a", 4)]).unwrap();
+    assert_eq!(scene.settled(1).await, [4]);
+    sink.connect();
+    let mut report = handle.report().clone();
+    let found = |report: &EndpointReport| report.damaged_count == 1 && report.state == State::Down;
+    let stopped = report.wait_for(found).await.unwrap().clone();
+    assert!(stopped.last_error.contains("SkipBacklogSegment"), "{}", stopped.last_error);
+
+    // when something else is skipped, then nothing happens; when all that is damaged is, then the fourth is delivered
+    handle.skip("delivery/mqtt-events/00000/other.segment".to_owned()).await;
+    for _ in 0..damaged.len() {
+        let found = report.wait_for(|report| report.damaged_count == 1).await.unwrap().clone();
+        let object = found.damaged_segments.first().unwrap().object.clone();
+        handle.skip(object.clone()).await;
+        report.wait_for(|report| report.damaged_segments.iter().all(|it| it.object != object)).await.unwrap();
+    }
+    assert_eq!(take(&mut sink, 1).await, ["4"]);
+
+    // and the content of what was skipped is kept
+    report.wait_for(|report| report.undelivered == 0 && report.parked_bytes == 0).await.unwrap();
+    assert_eq!(segments(&root), Vec::<PathBuf>::new());
+    for segment in damaged {
+        assert_eq!(std::fs::read_to_string(segment.with_extension("skipped")).unwrap(), "torn");
+    }
 }
 
 #[tokio::test]

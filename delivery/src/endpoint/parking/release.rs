@@ -1,0 +1,89 @@
+//! How an endpoint's parking ends: for leases that are over, and with the endpoint.
+
+use std::time::Instant;
+
+use futures_util::future::join_all;
+
+use super::{Parking, ParkingContext};
+use crate::backlog::operation::Operation;
+use crate::backlog::shelf::Stock;
+use crate::delivery::Origin;
+use crate::endpoint::LeaseSet;
+use crate::endpoint::lane::Lane;
+use crate::holdings::Held;
+use crate::settlement::ItemRef;
+
+impl Parking {
+    /// Has nothing more to do with some leases. Operations that run come to their end, and how far segments are is noted,
+    /// so that the next holder repeats nothing; what has not come to its end at `until` may be repeated.
+    pub(in crate::endpoint) async fn release(
+        &mut self,
+        leases: &LeaseSet,
+        lane: &mut Lane,
+        settled: &mut Vec<ItemRef>,
+        until: Instant,
+    ) {
+        let finishing = async {
+            while self.is_running(leases) {
+                let done = self.done().await;
+                self.take(done, lane, Instant::now(), settled);
+            }
+            self.note(leases).await;
+        };
+        let _late = tokio::time::timeout_at(until.into(), finishing).await;
+        self.shelves.retain(|_, place| !leases.contains(place.shelf.lease()));
+        self.busy.retain(|partition| self.shelves.contains_key(partition));
+        lane.forget(|lease| leases.contains(lease));
+    }
+
+    fn is_running(&self, leases: &LeaseSet) -> bool {
+        let mut shelves = self.shelves.values().map(|place| &place.shelf);
+        shelves.any(|shelf| shelf.is_running() && leases.contains(shelf.lease()))
+    }
+
+    fn note(&self, leases: &LeaseSet) -> impl Future<Output = ()> + Send + use<> {
+        let over = self.shelves.iter().filter(|(_, place)| leases.contains(place.shelf.lease()));
+        let notes = over.flat_map(|(&partition, place)| {
+            place.shelf.notes().into_iter().map(move |note| (partition, note))
+        });
+        self.execute_all(notes.collect())
+    }
+
+    /// Carries out operations on several folders side by side, whatever comes of them.
+    fn execute_all(&self, operations: Vec<(u32, Operation)>) -> impl Future<Output = ()> + Send + use<> {
+        let context = self.context.clone();
+        let endpoint = self.endpoint.clone();
+        async move {
+            let Some(ParkingContext { store, .. }) = context else { return };
+            let executions = operations.into_iter().map(|(partition, operation)| {
+                let (store, folder) = (store.clone(), store.folder(&endpoint, partition));
+                async move { store.execute(&folder, operation).await }
+            });
+            join_all(executions).await;
+        }
+    }
+
+    /// Gives up everything: the endpoint is deleted. The items that were not parked yet, and how many events were; what is
+    /// returned last deletes what the store has of it, in the partitions that are held.
+    pub(in crate::endpoint) fn discard(
+        &mut self,
+        held: &Held,
+    ) -> (Vec<ItemRef>, u64, impl Future<Output = ()> + Send + use<>) {
+        let Stock { unread_events, .. } = self.stock();
+        let mut items = Vec::new();
+        let mut deletions = Vec::new();
+        for (partition, place) in self.shelves.drain() {
+            let (deliveries, objects) = place.shelf.give_up();
+            items.extend(deliveries.into_iter().filter_map(|delivery| match delivery.origin {
+                Origin::Stream(item) => Some(item),
+                Origin::Backlog(_) | Origin::Redriven(_) => None,
+            }));
+            // A worker that stops holds nothing any more, and what is parked is the next holder's.
+            if held.by_number.contains_key(&partition) {
+                deletions.push((partition, Operation::Delete(objects)));
+            }
+        }
+        self.busy.clear();
+        (items, unread_events, self.execute_all(deletions))
+    }
+}
