@@ -1,11 +1,9 @@
 //! Dead letters: events that could not be delivered, each an object of its own in a container.
 
 mod container;
-mod deleting;
 mod head;
 mod layout;
 mod letter;
-mod location;
 mod reading;
 mod search;
 mod selection;
@@ -14,6 +12,5 @@ pub use container::{Container, ContainerError};
 pub use head::{LetterHead, UnreadableHead};
 pub use layout::{LetterName, NoLetterName};
 pub use letter::{Failure, Letter, UnreadableLetter};
-pub use location::{Location, NoLocation};
 pub use search::Search;
 pub use selection::{Selection, event_id};

@@ -31,4 +31,5 @@ pub mod filter;
 pub mod matching;
 pub mod route;
 
+pub mod object_container;
 pub mod dead_letter;

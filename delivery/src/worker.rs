@@ -8,7 +8,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
-use twinroute_common::health::Liveness;
+use twinroute_common::causes::Causes;
+use twinroute_common::health::{Condition, Liveness};
+use twinroute_common::outage::Outage;
 use twinroute_common::route::{Destination, Endpoint};
 use twinroute_common::service::Context;
 
@@ -59,9 +61,17 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     let worker_id = settings.worker.id_or_new();
     info!(worker_id, "delivery worker");
     let Metrics { stream_metrics, endpoint_metrics, letter_metrics } = Metrics::new(&context);
-    let [stream_condition, routes_condition] =
-        ["capture stream", "route table"].map(|name| context.health.condition(name));
-    let (cache, parking) = (cache(&settings)?, parking(&settings).await?);
+    let [stream_condition, routes_condition, backlog_condition] =
+        ["capture stream", "route table", "backlog store"].map(|name| context.health.condition(name));
+    let resolve_secret = resolve_by(settings.secrets.clone());
+    let cache = cache(&settings)?;
+    let liveness = context.health.liveness();
+    let opening = parking(&settings, &resolve_secret, &backlog_condition);
+    let parking = tokio::select! {
+        biased;
+        () = context.shutdown.cancelled() => return Ok(()),
+        parking = alive(&liveness, opening) => parking?,
+    };
     let stream_settings = stream_settings(&settings, parking.as_ref());
     let routing = CurrentRouting::none();
     let holdings = Holdings::default();
@@ -69,7 +79,6 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     let (settled, settled_notices) = mpsc::channel(NOTICES_MAX);
     let (poison, poison_reports) = watch::channel(None);
     let tasks = TaskTracker::new();
-    let resolve_secret = resolve_by(settings.secrets.clone());
     let poison_letters = poison_letters(&settings, &resolve_secret, &letter_metrics);
     let endpoints = EndpointContext {
         fence: Arc::clone(&fence),
@@ -114,7 +123,7 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
         drain: context.shutdown.clone(),
         drain_timeout: context.grace * SETTLING.0 / SETTLING.1,
     });
-    let end = alive(&context.health.liveness(), following_capture).await;
+    let end = alive(&liveness, following_capture).await;
 
     stop.cancel();
     drop(settled);
@@ -160,15 +169,37 @@ fn stream_settings(settings: &DeliverySettings, parking: Option<&ParkingContext>
     stream
 }
 
-/// Where events are parked; `None` for nowhere.
-async fn parking(settings: &DeliverySettings) -> Result<Option<ParkingContext>, WorkerError> {
+/// Where events are parked; `None` for nowhere. A store that is away is waited for: only with its id can the worker join
+/// the others.
+async fn parking(
+    settings: &DeliverySettings,
+    resolve: &ResolveSecret,
+    condition: &Condition,
+) -> Result<Option<ParkingContext>, WorkerError> {
     let backlog = &settings.backlog;
     if !backlog.is_used() {
+        condition.ok();
         return Ok(None);
     }
-    let store = Store::open(&backlog.url, &settings.stream.subscription, backlog.operation_timeout()).await?;
-    info!(url = backlog.url, id = store.id(), "parked backlog");
-    Ok(Some(ParkingContext { store, settings: backlog.clone() }))
+    let mut outage = Outage::new("open the backlog store", backlog.url.clone());
+    let mut backoff = settings.routes.backoff();
+    loop {
+        match Store::open(backlog, &settings.stream.subscription, Arc::clone(resolve)).await {
+            Ok(store) => {
+                outage.works();
+                condition.ok();
+                info!(url = backlog.url, id = store.id(), "parked backlog");
+                return Ok(Some(ParkingContext { store, settings: backlog.clone() }));
+            }
+            Err(error) if error.may_pass() && backlog.is_remote() => {
+                let reason = Causes(&error).to_string();
+                outage.failed(&reason);
+                condition.failing(reason);
+                tokio::time::sleep(backoff.next()).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 fn cache(settings: &DeliverySettings) -> Result<Option<Arc<Cache>>, WorkerError> {

@@ -1,7 +1,7 @@
 //! Letters are read: what they say of themselves, or all of them.
 
 use bytes::Bytes;
-use object_store::{GetOptions, GetRange, ObjectStore as _, ObjectStoreExt as _};
+use object_store::{GetOptions, GetRange, ObjectStoreExt as _};
 
 use super::container::{Container, ContainerError};
 use super::head::LetterHead;
@@ -25,11 +25,11 @@ impl Container {
         let object = name.object(endpoint);
         let no_letter = |why: String| ContainerError::NoLetter(format!("{object}: {why}"));
         let range = GetOptions { range: Some(GetRange::Bounded(0..HEAD_BYTES)), ..GetOptions::default() };
-        let answer = match self.found(self.store.get_opts(&object, range)).await {
+        let answer = match self.found(self.objects.store().get_opts(&object, range)).await {
             Ok(answer) => answer,
             Err(error) => {
                 // No part of an empty object can be asked for.
-                let meta = self.found(self.store.head(&object)).await?;
+                let meta = self.found(self.objects.store().head(&object)).await?;
                 let is_empty = meta.is_some_and(|meta| meta.size == 0);
                 return Err(if is_empty { no_letter("it is empty".to_owned()) } else { error });
             }
@@ -47,7 +47,7 @@ impl Container {
     /// When the store refuses, cannot be reached, does not answer in time, or the letter is too large to be held.
     pub async fn content(&self, endpoint: &str, name: &LetterName) -> Result<Option<Bytes>, ContainerError> {
         let object = name.object(endpoint);
-        let Some(answer) = self.found(self.store.get(&object)).await? else { return Ok(None) };
+        let Some(answer) = self.found(self.objects.store().get(&object)).await? else { return Ok(None) };
         let size = answer.meta.size;
         if size > LETTER_BYTES_MAX {
             let reason = format!("{object} has {size} bytes; take it from the container itself");

@@ -77,7 +77,7 @@ impl Container {
         span: &Span,
     ) -> Result<Vec<String>, ContainerError> {
         let prefix = Path::from(format!("{endpoint}/{folder}"));
-        let listed = self.timed(self.store.list_with_delimiter(Some(&prefix))).await?;
+        let listed = self.timed(self.objects.store().list_with_delimiter(Some(&prefix))).await?;
         let names = listed.common_prefixes.iter().filter_map(|path| {
             let name = path.as_ref().strip_prefix(endpoint)?.strip_prefix('/')?;
             (name.len() <= HOUR_LEN && span.meets(name)).then(|| name.to_owned())
@@ -94,7 +94,7 @@ impl Container {
         max: usize,
     ) -> Result<BTreeSet<LetterName>, ContainerError> {
         let prefix = Path::from(format!("{}/{hour}", search.endpoint));
-        let mut objects = self.store.list(Some(&prefix));
+        let mut objects = self.objects.store().list(Some(&prefix));
         let mut names = BTreeSet::new();
         while let Some(object) = self.timed(objects.try_next()).await? {
             let name = LetterName::of_object(&object.location, search.endpoint);
@@ -118,7 +118,7 @@ impl Container {
         endpoint: &str,
         event_id: uuid::Uuid,
     ) -> Result<Option<LetterName>, ContainerError> {
-        let mut objects = self.store.list(Some(&Path::from(endpoint)));
+        let mut objects = self.objects.store().list(Some(&Path::from(endpoint)));
         while let Some(object) = self.timed(objects.try_next()).await? {
             let name = LetterName::of_object(&object.location, endpoint);
             if let Some(name) = name.filter(|name| name.event_id == event_id) {

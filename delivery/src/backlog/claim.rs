@@ -204,7 +204,8 @@ mod tests {
     fn what_was_skipped_is_neither_adopted_nor_garbage() {
         // given a segment that was skipped, and one behind it
         let folder = Folder::new("s", "e", 0);
-        let kinds = [ObjectKind::Skipped(name(1, 1, "01", "02")), ObjectKind::Segment(name(1, 2, "03", "04"))];
+        let kinds =
+            [ObjectKind::Skipped(name(1, 1, "01", "02")), ObjectKind::Segment(name(1, 2, "03", "04"))];
         let objects: Vec<Listed> = kinds.iter().map(|kind| listed(&folder, kind)).collect();
 
         // when the next holder looks, also one whose claim still names the skipped one

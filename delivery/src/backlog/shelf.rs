@@ -221,7 +221,9 @@ impl Shelf {
                 self.garbage = garbage;
                 // An endpoint that was deleted and made again writes on under its epoch.
                 let own = objects.iter().filter_map(|listed| match self.folder.read(&listed.object) {
-                    Some(ObjectKind::Segment(name) | ObjectKind::Skipped(name)) if name.epoch == self.epoch => {
+                    Some(ObjectKind::Segment(name) | ObjectKind::Skipped(name))
+                        if name.epoch == self.epoch =>
+                    {
                         Some(name.number)
                     }
                     _ => None,

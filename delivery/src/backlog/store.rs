@@ -1,29 +1,35 @@
 //! The object store that holds the parked backlog of all workers, and the operations on it.
 
-use std::path::Path as FilePath;
+mod place;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use twinroute_common::causes::Causes;
+use twinroute_common::object_container::{NoLocation, brief};
+use twinroute_common::secret::SecretError;
 use uuid::Uuid;
 
+use self::place::Place;
 use super::claim::{self, Claim, Listed};
 use super::name::{Folder, ObjectKind};
 use super::operation::{Operation, Outcome};
+use crate::config::BacklogSettings;
+use crate::letter_box::ResolveSecret;
 
 /// The object that carries the store's id.
 const ID_OBJECT: &str = "store-id";
-/// What stands before the path of a directory.
-const DIRECTORY: &str = "file://";
 
 /// The store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// The URL leads to none.
+    #[error("it {0}")]
+    Location(#[from] NoLocation),
     /// The directory cannot be made or opened.
     #[error("the directory {path} cannot be used: make it writable for this process, or name another one")]
     Directory {
@@ -32,8 +38,14 @@ pub enum StoreError {
         /// Why.
         source: std::io::Error,
     },
+    /// The SAS is a reference that leads nowhere.
+    #[error("backlog.sas")]
+    Sas(#[from] SecretError),
+    /// The SAS is none, or TLS cannot be set up.
+    #[error("the backlog store cannot be opened: {}", brief(.0))]
+    Opening(Error),
     /// An operation failed.
-    #[error("the backlog store")]
+    #[error("the backlog store: {}", brief(.0))]
     Operation(#[from] Error),
     /// The store's id is no text.
     #[error("the object {ID_OBJECT} of the backlog store holds no id: something else wrote it")]
@@ -43,38 +55,40 @@ pub enum StoreError {
     Silent(Duration),
 }
 
+impl StoreError {
+    /// The store is away, or refuses for now: the same may work later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Operation(_) | Self::Silent(_))
+    }
+}
+
 /// The store of the parked backlog.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Store {
-    objects: Arc<dyn ObjectStore>,
+    place: Place,
     id: Arc<str>,
     subscription: Arc<str>,
     timeout: Duration,
 }
 
 impl Store {
-    /// Opens the store in a directory, `file:///path`, which is made when it is not there. What is written is on the disk
-    /// before the operation ends. `subscription` is the one whose events are parked.
+    /// Opens the store that the settings name, and gives it an id when it has none. A directory is made when it is not
+    /// there. What is written is durable before the operation ends. `subscription` is the one whose events are parked.
     ///
     /// # Errors
-    /// When the directory cannot be made, or not be written to.
-    pub async fn open(url: &str, subscription: &str, timeout: Duration) -> Result<Self, StoreError> {
-        let path = url.strip_prefix(DIRECTORY).unwrap_or(url);
-        let directory = |source| StoreError::Directory { path: path.to_owned(), source };
-        std::fs::create_dir_all(FilePath::new(path)).map_err(directory)?;
-        let local = LocalFileSystem::new_with_prefix(path)?.with_fsync(true).with_automatic_cleanup(true);
-        Self::of(Arc::new(local), subscription, timeout).await
-    }
-
-    /// A store of these objects, with the id that it has or is given now.
-    async fn of(
-        objects: Arc<dyn ObjectStore>,
+    /// When the directory cannot be made or not be written to; when the store is away or refuses.
+    pub async fn open(
+        settings: &BacklogSettings,
         subscription: &str,
-        timeout: Duration,
+        resolve: ResolveSecret,
     ) -> Result<Self, StoreError> {
-        let id = tokio::time::timeout(timeout, id_of(&*objects)).await;
+        let timeout = settings.operation_timeout();
+        let place = Place::of(settings, resolve)?;
+        let container = place.open()?;
+        let id = tokio::time::timeout(timeout, id_of(container.store())).await;
         let id = id.map_err(|_| StoreError::Silent(timeout))??;
-        Ok(Self { objects, id: id.into(), subscription: Arc::from(subscription), timeout })
+        Ok(Self { place, id: id.into(), subscription: Arc::from(subscription), timeout })
     }
 
     /// The store's id. Workers with different ones must not share partitions.
@@ -93,28 +107,33 @@ impl Store {
     pub async fn execute(&self, folder: &Folder, operation: Operation) -> Outcome {
         let done = tokio::time::timeout(self.timeout, self.try_execute(folder, operation)).await;
         let done = done.unwrap_or(Err(StoreError::Silent(self.timeout)));
-        done.unwrap_or_else(|error| Outcome::Failed(Causes(&error).to_string()))
+        done.unwrap_or_else(|error| {
+            self.place.failed();
+            Outcome::Failed(Causes(&error).to_string())
+        })
     }
 
     async fn try_execute(&self, folder: &Folder, operation: Operation) -> Result<Outcome, StoreError> {
+        let container = self.place.open()?;
+        let objects = container.store();
         match operation {
-            Operation::List => self.list(folder).await,
+            Operation::List => list(objects, folder).await,
             Operation::Claim(object, content) => {
-                self.create(&object, content).await?;
+                create(objects, &object, content).await?;
                 Ok(Outcome::Done)
             }
             Operation::Write(object, content) => {
-                self.objects.put(&Path::from(object), PutPayload::from(content)).await?;
+                objects.put(&Path::from(object), PutPayload::from(content)).await?;
                 Ok(Outcome::Done)
             }
             Operation::Read(segment, delivered) => {
-                let segment = self.read(&segment).await?;
-                let delivered = self.read(&delivered).await?.unwrap_or_default();
+                let segment = read(objects, &segment).await?;
+                let delivered = read(objects, &delivered).await?.unwrap_or_default();
                 // What cannot be read here costs repeats, never an event.
                 Ok(Outcome::Read(segment, serde_json::from_slice(&delivered).unwrap_or_default()))
             }
             Operation::Rename(from, to) => {
-                match self.objects.rename(&Path::from(from), &Path::from(to)).await {
+                match container.rename(&Path::from(from), &Path::from(to)).await {
                     // It was renamed already, and the answer was lost.
                     Ok(()) | Err(Error::NotFound { .. }) => Ok(Outcome::Done),
                     Err(error) => Err(error.into()),
@@ -122,55 +141,50 @@ impl Store {
             }
             Operation::Delete(objects) => {
                 for object in objects {
-                    match self.objects.delete(&Path::from(object)).await {
-                        Ok(()) | Err(Error::NotFound { .. }) => {}
-                        Err(error) => return Err(error.into()),
-                    }
+                    container.delete(&Path::from(object)).await?;
                 }
                 Ok(Outcome::Done)
             }
         }
     }
+}
 
-    async fn list(&self, folder: &Folder) -> Result<Outcome, StoreError> {
-        let listed = self.objects.list(Some(&Path::from(folder.path())));
-        let now = SystemTime::now();
-        let listed = listed.map_ok(|meta| Listed {
-            object: meta.location.to_string(),
-            bytes: meta.size,
-            // A clock that is behind the store's makes it new.
-            age: now.duration_since(meta.last_modified.into()).unwrap_or_default(),
-        });
-        let objects: Vec<Listed> = listed.try_collect().await?;
-        let Some(epoch) = claim::newest_claim(folder, &objects) else {
-            return Ok(Outcome::Listed(objects, None));
-        };
-        let content = self.read(&folder.object(&ObjectKind::Claim(epoch))).await?;
-        let content = content.as_deref().map(serde_json::from_slice::<Claim>).transpose();
-        match content {
-            Ok(Some(claim)) => Ok(Outcome::Listed(objects, Some(claim))),
-            Ok(None) => Ok(Outcome::Failed(format!("the claim in {} is gone meanwhile", folder.path()))),
-            Err(error) => {
-                Ok(Outcome::Failed(format!("the claim in {} cannot be read: {error}", folder.path())))
-            }
-        }
+async fn list(objects: &dyn ObjectStore, folder: &Folder) -> Result<Outcome, StoreError> {
+    let listed = objects.list(Some(&Path::from(folder.path())));
+    let now = SystemTime::now();
+    let listed = listed.map_ok(|meta| Listed {
+        object: meta.location.to_string(),
+        bytes: meta.size,
+        // A clock that is behind the store's makes it new.
+        age: now.duration_since(meta.last_modified.into()).unwrap_or_default(),
+    });
+    let listed: Vec<Listed> = listed.try_collect().await?;
+    let Some(epoch) = claim::newest_claim(folder, &listed) else {
+        return Ok(Outcome::Listed(listed, None));
+    };
+    let content = read(objects, &folder.object(&ObjectKind::Claim(epoch))).await?;
+    let content = content.as_deref().map(serde_json::from_slice::<Claim>).transpose();
+    match content {
+        Ok(Some(claim)) => Ok(Outcome::Listed(listed, Some(claim))),
+        Ok(None) => Ok(Outcome::Failed(format!("the claim in {} is gone meanwhile", folder.path()))),
+        Err(error) => Ok(Outcome::Failed(format!("the claim in {} cannot be read: {error}", folder.path()))),
     }
+}
 
-    /// Creates an object. Present already, it is this holder's own, whose answer was lost: nobody else has its epoch.
-    async fn create(&self, object: &str, content: Bytes) -> Result<(), StoreError> {
-        let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.objects.put_opts(&Path::from(object), PutPayload::from(content), create).await {
-            Ok(_) | Err(Error::AlreadyExists { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+/// Creates an object. Present already, it is this holder's own, whose answer was lost: nobody else has its epoch.
+async fn create(objects: &dyn ObjectStore, object: &str, content: Bytes) -> Result<(), StoreError> {
+    let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+    match objects.put_opts(&Path::from(object), PutPayload::from(content), create).await {
+        Ok(_) | Err(Error::AlreadyExists { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
     }
+}
 
-    async fn read(&self, object: &str) -> Result<Option<Bytes>, StoreError> {
-        match self.objects.get(&Path::from(object)).await {
-            Ok(found) => Ok(Some(found.bytes().await?)),
-            Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+async fn read(objects: &dyn ObjectStore, object: &str) -> Result<Option<Bytes>, StoreError> {
+    match objects.get(&Path::from(object)).await {
+        Ok(found) => Ok(Some(found.bytes().await?)),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -190,12 +204,17 @@ async fn id_of(objects: &dyn ObjectStore) -> Result<String, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path as FilePath;
 
-    const TIMEOUT: Duration = Duration::from_secs(30);
+    use twinroute_common::secret::SecretPolicy;
+
+    use super::*;
+    use crate::letter_box::resolve_by;
 
     async fn open(folder: &FilePath) -> Result<Store, StoreError> {
-        Store::open(&format!("file://{}", folder.display()), "delivery", TIMEOUT).await
+        let url = format!("file://{}", folder.display());
+        let settings = BacklogSettings { url, ..BacklogSettings::default() };
+        Store::open(&settings, "delivery", resolve_by(SecretPolicy::default())).await
     }
 
     #[tokio::test]

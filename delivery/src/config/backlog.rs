@@ -4,14 +4,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use twinroute_common::config::{Problem, check};
+use twinroute_common::object_container::Location;
+use twinroute_common::secret::Secret;
 
 /// Section `backlog`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BacklogSettings {
-    /// A directory, `file:///path`, that all workers of a subscription share, and nobody else; empty for none: then a
-    /// destination that is down stops the others when its events have used up the credit.
+    /// A directory, `file:///path`, or a container, `https://<account>.blob.core.windows.net/<container>`, that all workers
+    /// of a subscription share, and nobody else; empty for none: then a destination that is down stops the others when
+    /// its events have used up the credit.
     pub url: String,
+    /// SAS of the container with read, create, write, list and delete permission, best as a reference.
+    pub sas: Secret,
     /// A segment is written when so many bytes wait. Default 1 MiB: large enough for few objects, small enough to read
     /// one for each endpoint.
     pub segment_bytes_max: u64,
@@ -35,6 +40,7 @@ impl Default for BacklogSettings {
     fn default() -> Self {
         Self {
             url: "file:///var/lib/twinroute/backlog".to_owned(),
+            sas: Secret::default(),
             segment_bytes_max: 1024 * 1024,
             segment_linger_ms: 200,
             read_bytes_max: 4 * 1024 * 1024,
@@ -52,6 +58,12 @@ impl BacklogSettings {
         !self.url.is_empty()
     }
 
+    /// The store is reached over the network, and may be away.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        matches!(Location::parse(&self.url), Ok(Location::Azure { .. }))
+    }
+
     /// `segment_linger_ms`.
     #[must_use]
     pub fn segment_linger(&self) -> Duration {
@@ -65,9 +77,9 @@ impl BacklogSettings {
     }
 
     pub(super) fn problems(&self) -> Vec<Problem> {
-        let is_directory = self.url.strip_prefix("file://").is_some_and(|path| path.starts_with('/'));
-        let url = (self.is_used() && !is_directory).then(|| {
-            let message = "is no directory of the form file:///path; leave it empty to park nothing";
+        let refusal = Some(&self.url).filter(|_| self.is_used()).and_then(|url| Location::parse(url).err());
+        let url = refusal.map(|refusal| {
+            let message = format!("{refusal}; or a directory: file:///path. Leave it empty to park nothing");
             Problem::new("backlog.url", message)
         });
         let bytes = 4_096..=1 << 40;

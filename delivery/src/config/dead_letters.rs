@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use twinroute_common::config::Problem;
-use twinroute_common::dead_letter::Location;
+use twinroute_common::object_container::Location;
 use twinroute_common::route::DeadLetterContainer;
 use twinroute_common::secret::Secret;
 

@@ -26,7 +26,7 @@ use crate::settlement::{ItemRef, LeaseId};
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
 /// Where and how events are parked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ParkingContext {
     /// The store.
     pub store: Store,

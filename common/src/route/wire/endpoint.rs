@@ -3,7 +3,7 @@
 use twinroute_proto::routes::v1 as proto;
 
 use super::{kafka, kusto, mqtt, policy, secret, url};
-use crate::dead_letter::Location;
+use crate::object_container::Location;
 use crate::route::endpoint::{DeadLetterContainer, Destination, Endpoint};
 use crate::route::violation::{Reading, Violations};
 
