@@ -126,11 +126,12 @@ mod tests {
 
     #[test]
     fn every_mistake_is_reported_with_its_key() {
-        // given a mistake in each of four variables
+        // given a mistake in each of five variables
         let env = [
             ("TWINROUTE__STREAM__CREDIT_EVENTS_MAX", "0"),
             ("TWINROUTE__ROUTES__CACHE_FILE", "table"),
             ("TWINROUTE__DEAD_LETTERS__URL", "letters"),
+            ("TWINROUTE__BACKLOG__URL", "https://plant.blob.core.windows.net/backlog?sig=secret"),
             ("TWINROUTE__SINK__MQTT__IN_FLIGHT_EVENTS_MAX", "0"),
         ];
         let env = env.map(|(name, value)| (OsString::from(name), OsString::from(value)));
@@ -145,6 +146,7 @@ mod tests {
             "stream.credit_events_max",
             "routes.cache_key",
             "dead_letters.url",
+            "backlog.url",
             "sink.mqtt.in_flight_events_max",
         ];
         assert_eq!(keys, expected);

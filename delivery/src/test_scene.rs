@@ -1,5 +1,6 @@
 //! What the worker's own tests share: endpoints whose sinks are played by the test.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -164,6 +165,22 @@ pub(crate) fn endpoint(name: &str, topic: &str) -> Endpoint {
         policy: DeliveryPolicy::default(),
         dead_letter: None,
     }
+}
+
+/// The texts of all letters beneath a directory.
+pub(crate) fn letters(directory: &Path) -> Vec<String> {
+    let mut folders: Vec<PathBuf> = vec![directory.to_owned()];
+    let mut texts = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => texts.push(std::fs::read_to_string(path).unwrap()),
+            }
+        }
+    }
+    texts
 }
 
 /// A table in which each endpoint gets all events.

@@ -61,17 +61,10 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     let worker_id = settings.worker.id_or_new();
     info!(worker_id, "delivery worker");
     let Metrics { stream_metrics, endpoint_metrics, letter_metrics } = Metrics::new(&context);
-    let [stream_condition, routes_condition, backlog_condition] =
-        ["capture stream", "route table", "backlog store"].map(|name| context.health.condition(name));
-    let resolve_secret = resolve_by(settings.secrets.clone());
-    let cache = cache(&settings)?;
-    let liveness = context.health.liveness();
-    let opening = parking(&settings, &resolve_secret, &backlog_condition);
-    let parking = tokio::select! {
-        biased;
-        () = context.shutdown.cancelled() => return Ok(()),
-        parking = alive(&liveness, opening) => parking?,
-    };
+    let [stream_condition, routes_condition] =
+        ["capture stream", "route table"].map(|name| context.health.condition(name));
+    let (cache, resolve_secret) = (cache(&settings)?, resolve_by(settings.secrets.clone()));
+    let Some(parking) = parking(&context, &resolve_secret).await? else { return Ok(()) };
     let stream_settings = stream_settings(&settings, parking.as_ref());
     let routing = CurrentRouting::none();
     let holdings = Holdings::default();
@@ -123,7 +116,7 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
         drain: context.shutdown.clone(),
         drain_timeout: context.grace * SETTLING.0 / SETTLING.1,
     });
-    let end = alive(&liveness, following_capture).await;
+    let end = alive(&context.health.liveness(), following_capture).await;
 
     stop.cancel();
     drop(settled);
@@ -169,9 +162,19 @@ fn stream_settings(settings: &DeliverySettings, parking: Option<&ParkingContext>
     stream
 }
 
-/// Where events are parked; `None` for nowhere. A store that is away is waited for: only with its id can the worker join
-/// the others.
+/// Where events are parked, which may be nowhere; `None` when the process is told to stop before that is known.
 async fn parking(
+    context: &Context<DeliverySettings>,
+    resolve: &ResolveSecret,
+) -> Result<Option<Option<ParkingContext>>, WorkerError> {
+    let condition = context.health.condition("backlog store");
+    let opening = open_store(&context.settings, resolve, &condition);
+    let opening = alive(&context.health.liveness(), context.shutdown.run_until_cancelled(opening)).await;
+    opening.transpose()
+}
+
+/// The store is waited for while it is away: only with its id can the worker join the others.
+async fn open_store(
     settings: &DeliverySettings,
     resolve: &ResolveSecret,
     condition: &Condition,

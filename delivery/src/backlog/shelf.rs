@@ -7,6 +7,7 @@
 mod choice;
 mod damage;
 mod limits;
+mod overflow;
 mod segments;
 mod stock;
 
@@ -16,6 +17,7 @@ use std::time::Instant;
 use twinroute_common::partition::Epoch;
 
 pub use self::limits::{Leave, ShelfLimits};
+use self::overflow::Overflowing;
 use self::segments::{Segments, Stored};
 pub use self::stock::{Damaged, Stock, Trouble};
 use super::claim::{self, Claim, Finding, Found, Listed};
@@ -43,6 +45,8 @@ pub struct Shelf {
     behind: VecDeque<Delivery>,
     behind_bytes: u64,
     behind_since: Option<Instant>,
+    /// What is being given up for want of room; it stands before what is behind the segments.
+    overflow: Vec<Overflowing>,
     /// What is being written.
     writing: Option<Writing>,
     running: Option<Operation>,
@@ -107,6 +111,7 @@ impl Shelf {
             behind: VecDeque::new(),
             behind_bytes: 0,
             behind_since: None,
+            overflow: Vec::new(),
             writing: None,
             running: None,
             again: Vec::new(),
@@ -135,7 +140,7 @@ impl Shelf {
             Phase::Known => self.segments.is_empty() && self.garbage.is_empty(),
             Phase::Claimed => self.segments.all_with_lane(),
         };
-        is_looked_through && self.writing.is_none()
+        is_looked_through && self.writing.is_none() && self.overflow.is_empty()
     }
 
     /// Nothing is parked, and nothing is to be done.
@@ -301,7 +306,8 @@ impl Shelf {
         let objects =
             names.flat_map(|name| self.objects_of(name)).chain(self.garbage.iter().cloned()).collect();
         let writing = self.writing.into_iter().flat_map(|writing| writing.deliveries);
-        (writing.chain(self.behind).collect(), objects)
+        let overflow = self.overflow.into_iter().map(|overflowing| overflowing.delivery);
+        (writing.chain(overflow).chain(self.behind).collect(), objects)
     }
 }
 

@@ -9,7 +9,7 @@ use twinroute_common::dead_letter::Failure;
 use super::LeaseSet;
 use super::lane::Ended;
 use super::redriving::Redriving;
-use crate::delivery::Origin;
+use crate::delivery::{Delivery, Origin};
 use crate::letter_box::{LetterBox, NotWritten};
 
 /// Letters on their way at a time: enough for a store that takes a tenth of a second to keep 100 letters a second.
@@ -23,20 +23,30 @@ pub(super) struct Letters {
 }
 
 struct Writing {
-    token: u64,
+    subject: Subject,
     origin: Origin,
-    why: String,
     task: AbortHandle,
+}
+
+/// Whose letter it is.
+pub(super) enum Subject {
+    /// An event that the lane has given up.
+    Ended {
+        /// The lane's name of it.
+        token: u64,
+        /// Why it was given up.
+        why: String,
+    },
+    /// An event that the parked backlog has no room for.
+    Overflow,
 }
 
 /// What became of a letter.
 pub(super) struct Written {
-    /// The lane's name of the event.
-    pub(super) token: u64,
+    /// Whose it is.
+    pub(super) subject: Subject,
     /// Where the event came from.
     pub(super) origin: Origin,
-    /// Why the event was given up.
-    pub(super) why: String,
     /// Why it could not be written.
     pub(super) result: Result<(), String>,
 }
@@ -50,8 +60,7 @@ impl Letters {
     /// Begins to write the letter of an event.
     pub(super) fn write(&mut self, letter_box: LetterBox, ended: Ended, redriving: &Redriving) {
         let Ended { token, delivery, attempts } = ended;
-        let origin = delivery.origin;
-        let redrive = match origin {
+        let redrive = match delivery.origin {
             Origin::Redriven(redriven) => redriving.job(redriven),
             Origin::Stream(_) | Origin::Backlog(_) => None,
         };
@@ -63,9 +72,19 @@ impl Letters {
             time: Timestamp::now(),
             redrive,
         };
+        self.begin(letter_box, Subject::Ended { token, why }, delivery, failure);
+    }
+
+    /// Begins to write the letter of an event that the parked backlog has no room for.
+    pub(super) fn write_overflow(&mut self, letter_box: LetterBox, delivery: Delivery, failure: Failure) {
+        self.begin(letter_box, Subject::Overflow, delivery, failure);
+    }
+
+    fn begin(&mut self, letter_box: LetterBox, subject: Subject, delivery: Delivery, failure: Failure) {
+        let origin = delivery.origin;
         let writing = async move { letter_box.put(&delivery.event, &failure).await };
         let task = self.writing.spawn(writing);
-        self.by_task.insert(task.id(), Writing { token, origin, why, task });
+        self.by_task.insert(task.id(), Writing { subject, origin, task });
     }
 
     /// The next that comes to its end; never, when none is on its way.
@@ -76,8 +95,8 @@ impl Letters {
                 Err(error) => (error.id(), Err(format!("writing a dead letter failed: {error}"))),
             };
             // What was cut off is not listed any more.
-            if let Some(Writing { token, origin, why, .. }) = self.by_task.remove(&id) {
-                return Written { token, origin, why, result };
+            if let Some(Writing { subject, origin, .. }) = self.by_task.remove(&id) {
+                return Written { subject, origin, result };
             }
         }
         std::future::pending().await

@@ -1,6 +1,7 @@
 //! Parking: the shelves of an endpoint, one for each partition that the worker holds, and their operations on the store.
 
 mod damage;
+mod overflow;
 mod release;
 
 use std::collections::VecDeque;
@@ -22,7 +23,7 @@ use crate::delivery::{Delivery, Origin, Parked};
 use crate::holdings::Held;
 use crate::settlement::{ItemRef, LeaseId};
 
-/// Waits after an operation on the store has failed.
+/// Waits after an operation on the store, or the end of an event without it, has failed.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
 /// Where and how events are parked.
@@ -47,6 +48,9 @@ pub(super) struct Parking {
     running: FuturesUnordered<BoxFuture<'static, Done>>,
     /// Segments that are being read.
     reading: u64,
+    /// Waits after something could not be given up for want of room, and until when.
+    overflow_backoff: Backoff,
+    overflow_from: Option<Instant>,
     /// Counts the damaged segments that were skipped.
     skipped_segments: Counter,
 }
@@ -81,6 +85,8 @@ pub(super) struct Conditions {
     pub(super) diverted: bool,
     /// The destination does not answer: only as much is read as is needed to try it.
     pub(super) tripped: bool,
+    /// What a full backlog has no room for is given up, and one more can be now.
+    pub(super) gives_up: bool,
 }
 
 /// What is parked at an endpoint.
@@ -106,6 +112,8 @@ impl Parking {
             busy: VecDeque::new(),
             running: FuturesUnordered::new(),
             reading: 0,
+            overflow_backoff: Backoff::new(RETRY.0, RETRY.1),
+            overflow_from: None,
             skipped_segments,
         }
     }
@@ -196,8 +204,7 @@ impl Parking {
         if self.busy.is_empty() {
             return;
         }
-        // To start an operation changes none of it.
-        let stock = self.stock();
+        let mut stock = self.stock();
         for _ in 0..self.busy.len() {
             let Some(partition) = self.busy.pop_front() else { break };
             let leave = self.leave(stock, conditions);
@@ -210,6 +217,9 @@ impl Parking {
             if may_start && let Some(operation) = place.shelf.start(leave, now) {
                 let is_read = matches!(operation, Operation::Read(..));
                 self.reading += u64::from(is_read);
+                if let Operation::Write(_, content) = &operation {
+                    stock.writing_bytes += content.len() as u64;
+                }
                 let (store, lease) = (store.clone(), place.shelf.lease());
                 let folder = store.folder(&self.endpoint, partition);
                 let run = async move {
@@ -228,8 +238,8 @@ impl Parking {
         self.busy.rotate_left(first);
     }
 
-    fn leave(&self, stock: Stock, Conditions { diverted, tripped }: Conditions) -> Leave {
-        let Stock { bytes, read_bytes, .. } = stock;
+    fn leave(&self, stock: Stock, Conditions { diverted, tripped, .. }: Conditions) -> Leave {
+        let Stock { bytes, writing_bytes, read_bytes, .. } = stock;
         let segment_bytes_max = self.context.as_ref().map_or(0, |context| context.settings.segment_bytes_max);
         let in_memory = read_bytes + self.reading * segment_bytes_max;
         let read_bytes = match in_memory {
@@ -238,14 +248,19 @@ impl Parking {
             _ if tripped => 0,
             _ => self.read_bytes_max.saturating_sub(in_memory),
         };
-        Leave { park: diverted, read_bytes, write_bytes: self.parked_bytes_max.saturating_sub(bytes) }
+        Leave {
+            park: diverted,
+            read_bytes,
+            write_bytes: self.parked_bytes_max.saturating_sub(bytes + writing_bytes),
+        }
     }
 
     fn stock(&self) -> Stock {
         let mut sum = Stock::default();
         for Place { shelf, .. } in self.shelves.values() {
-            let Stock { bytes, unread_events, read_bytes, waiting_events } = shelf.stock();
+            let Stock { bytes, writing_bytes, unread_events, read_bytes, waiting_events } = shelf.stock();
             sum.bytes += bytes;
+            sum.writing_bytes += writing_bytes;
             sum.unread_events += unread_events;
             sum.read_bytes += read_bytes;
             sum.waiting_events += waiting_events;
@@ -276,12 +291,17 @@ impl Parking {
             self.count_skipped(&skipped);
         }
         for origin in durable {
-            match origin {
-                Origin::Stream(item) => settled.push(item),
-                Origin::Backlog(parked) => self.delivered(parked),
-                // It is never parked.
-                Origin::Redriven(_) => {}
-            }
+            self.settle(origin, settled);
+        }
+    }
+
+    /// An event that waited on a shelf is durable elsewhere.
+    fn settle(&mut self, origin: Origin, settled: &mut Vec<ItemRef>) {
+        match origin {
+            Origin::Stream(item) => settled.push(item),
+            Origin::Backlog(parked) => self.delivered(parked),
+            // It is never parked.
+            Origin::Redriven(_) => {}
         }
     }
 
@@ -300,18 +320,27 @@ impl Parking {
         }
         let leave = self.leave(self.stock(), conditions);
         let busy = self.busy.iter().filter_map(|partition| self.shelves.get(partition));
-        busy.filter_map(|place| place.shelf.due_at(leave)).min()
+        let overflow = |shelf: &Shelf| {
+            let at = shelf.overflows_at(leave).filter(|_| conditions.gives_up)?;
+            Some(self.overflow_from.map_or(at, |from| from.max(at)))
+        };
+        busy.filter_map(|Place { shelf, .. }| shelf.due_at(leave).into_iter().chain(overflow(shelf)).min())
+            .min()
     }
 
     /// What is parked.
     pub(super) fn look(&self) -> Parkings {
         let shelves = || self.shelves.values().map(|place| &place.shelf);
         let (damaged, damaged_count) = self.damaged();
-        let damage = damaged.first().cloned().map(Trouble::Damaged);
+        // What needs an operator is told first, and always the same of it.
+        let rank = |trouble: &Trouble| match trouble {
+            Trouble::Damaged(damaged) => damaged.partition,
+            Trouble::Fenced { .. } | Trouble::Store(_) => u32::MAX,
+        };
         Parkings {
             stock: self.stock(),
             oldest: shelves().filter_map(Shelf::oldest).min(),
-            trouble: damage.or_else(|| shelves().find_map(Shelf::trouble)),
+            trouble: shelves().filter_map(Shelf::trouble).min_by_key(rank),
             damaged,
             damaged_count,
         }

@@ -1,6 +1,7 @@
 //! The task of an endpoint: moves deliveries from its queue through its lane to its sink, and answers back.
 
 mod ending;
+mod overflow;
 mod park;
 mod redrive;
 mod state;
@@ -15,7 +16,7 @@ use twinroute_common::backoff::Backoff;
 use twinroute_common::outage::Outage;
 use twinroute_common::route::{Endpoint, OnExhausted};
 
-use self::park::limit;
+use self::park::{limit, parking};
 use self::wait::{changed, now, receive, until};
 use super::diversion::Diversion;
 use super::health::Health;
@@ -60,6 +61,8 @@ pub(super) struct Task {
     silent_since: Option<Instant>,
     /// Where dead letters go; `None` when the endpoint has no container.
     letter_box: Option<LetterBox>,
+    /// Where what a full backlog has no room for goes; `None` when it blocks.
+    overflow_box: Option<LetterBox>,
     letters: Letters,
     letters_outage: Outage,
     redriving: Redriving,
@@ -97,12 +100,11 @@ impl Task {
         let mut held = context.holdings.watch();
         held.mark_changed();
         let counters = context.metrics.of(&endpoint.name);
-        let skipped_segments = counters.skipped_segments.clone();
-        let mut parking = Parking::new(&endpoint.name, context.parking.clone(), skipped_segments);
-        limit(&mut parking, &endpoint, &context);
+        let parking = parking(&endpoint, &context, &counters);
         let task = Self {
             counters,
             letter_box: ending::letter_box(&endpoint, &context),
+            overflow_box: overflow::overflow_box(&endpoint, &context),
             letters: Letters::default(),
             redriving: Redriving::new(),
             letters_outage: Outage::new("write dead letters", endpoint.name.clone()),
@@ -307,6 +309,7 @@ impl Task {
         }
         if self.context.fence.may_write(now) {
             self.end_events(now);
+            self.end_overflow(now);
             let conditions = self.conditions(now);
             self.parking.advance(&mut self.lane, conditions, now);
             if self.sink.is_some() && !self.hand_over(now) {

@@ -79,7 +79,13 @@ pub fn marker(received: &Received) -> Option<i64> {
         let about = data.get("Key").and_then(Value::as_str) == Some(MARKER);
         return about.then(|| data.get("Value")?.as_i64())?;
     }
-    if received.type_.ends_with(".Delete") {
+    marker_in(&received.type_, &data)
+}
+
+/// The same of an event's data, by its type.
+#[must_use]
+pub fn marker_in(type_: &str, data: &Value) -> Option<i64> {
+    if type_.ends_with(".Delete") {
         return None;
     }
     if let Some(operations) = data.get("patch").and_then(Value::as_array) {

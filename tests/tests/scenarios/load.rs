@@ -182,6 +182,15 @@ impl Load {
         Ok(verdicts)
     }
 
+    /// How many changes of the prefix have not arrived at MQTT; what has is in order.
+    pub(crate) async fn lost_at_mqtt(&self, prefix: &str) -> Result<usize> {
+        let mut expected = ledger::expected(self.graph().await?.client()).await?;
+        expected.retain(|change| change.key.starts_with(prefix));
+        let verdict = oracle::judge(&expected, &arrivals(self.mqtt.inbox(), prefix));
+        ensure!(verdict.reordered.is_empty() && verdict.unexpected.is_empty(), "{}", brief(&verdict));
+        Ok(verdict.lost.len())
+    }
+
     /// How far the slot is confirmed, in bytes.
     pub(crate) async fn confirmed(&self) -> Result<u64> {
         self.stack.servers.postgres.confirmed(SLOT).await

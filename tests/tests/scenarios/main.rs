@@ -15,6 +15,7 @@ mod source;
 mod crowd;
 mod letters;
 mod raw_worker;
+mod stranded;
 
 mod administration;
 mod alone;
@@ -52,6 +53,7 @@ mod redrive_jobs;
 mod server_faults;
 mod shortage;
 mod stopping;
+mod stores;
 
 mod authority;
 mod secured;

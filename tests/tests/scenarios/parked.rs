@@ -2,13 +2,15 @@
 //! delivered in order when the sink is back.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
-use twinroute_proto::routes::v1::EndpointHealth;
+use twinroute_proto::routes::v1::{EndpointHealth, GetBacklogRequest, SkipBacklogSegmentRequest};
 use twinroute_tests::{
     services::{Program, Service},
-    stack::SOURCE,
+    stack::{SOURCE, routes},
+    wait,
 };
 
 use crate::{
@@ -20,6 +22,9 @@ use crate::{
 const TWINS: i32 = 1_000;
 const ROUNDS: i32 = 5;
 const CHANGES: usize = 6_000;
+
+/// How long a backlog of this size may take to drain.
+const LONG: Duration = Duration::from_secs(120);
 
 #[test]
 fn what_a_killed_worker_has_parked_is_delivered_by_the_next_holder() -> Result<()> {
@@ -135,6 +140,45 @@ fn a_damaged_segment_stops_its_partition_and_is_named() -> Result<()> {
             worker.until_ready().await?;
         }
         load.settles(twins).await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_damaged_segment_is_skipped_by_a_call_and_the_rest_arrives() -> Result<()> {
+    load(async |load| {
+        // Given parked events, of which one segment is damaged, and a broker that is back
+        let twins = "parked-skipped";
+        park_mqtt(load, twins).await?;
+        let store = load.stack.workers.first().context("a worker")?.directory().join("backlog");
+        let segment = segments(&store)?.pop().context("no segment")?;
+        std::fs::write(&segment, "torn")?;
+        load.stack.servers.mosquitto.start_again().await?;
+        let mut client = routes::client(&load.stack).await?;
+        // Then GetBacklog names it, with the events that are at stake
+        let damaged = wait::until(DEADLINE, "the damaged segment", async || {
+            let request = GetBacklogRequest { endpoint_name: "mqtt".to_owned() };
+            let backlog = client.clone().get_backlog(request).await?.into_inner();
+            backlog.damaged_segments.into_iter().next().context("none is told")
+        })
+        .await?;
+        ensure!(segment.ends_with(&damaged.object_name) && damaged.events > 0, "{damaged:?}");
+        // When it is skipped, then the backlog drains, and the object is kept as the record of the gap
+        let (endpoint_name, object_name) = ("mqtt".to_owned(), damaged.object_name.clone());
+        client.skip_backlog_segment(SkipBacklogSegmentRequest { endpoint_name, object_name }).await?;
+        assert_eq!(std::fs::read_to_string(segment.with_extension("skipped"))?, "torn");
+        ensure!(!segment.exists(), "it is there under both names");
+        load.until_endpoint("mqtt", LONG, |state| {
+            state.health() == EndpointHealth::Healthy && state.backlog_events == 0 && state.backlog_bytes == 0
+        })
+        .await?;
+        // And no more is lost than was in it
+        wait::until(DEADLINE, "the last events", async || {
+            let lost = load.lost_at_mqtt(twins).await?;
+            ensure!(u64::try_from(lost)? == damaged.events, "{lost} of {} are lost", damaged.events);
+            Ok(())
+        })
+        .await?;
         Ok(())
     })
 }

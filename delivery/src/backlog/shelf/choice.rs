@@ -99,9 +99,17 @@ impl Shelf {
     }
 
     fn is_to_be_parked(&self, leave: Leave) -> bool {
-        let next_bytes = self.behind_bytes.min(self.limits.segment_bytes_max);
-        let is_behind = leave.park || !self.segments.all_with_lane();
-        is_behind && self.writing.is_none() && leave.write_bytes >= next_bytes
+        self.is_behind(leave) && self.overflow.is_empty() && self.has_room(leave)
+    }
+
+    /// What waits here cannot go to the lane, and nothing of it is being written.
+    pub(super) fn is_behind(&self, leave: Leave) -> bool {
+        (leave.park || !self.segments.all_with_lane()) && self.writing.is_none()
+    }
+
+    /// The next segment is within the endpoint's bound.
+    pub(super) fn has_room(&self, leave: Leave) -> bool {
+        leave.write_bytes >= self.behind_bytes.min(self.limits.segment_bytes_max)
     }
 
     fn is_due(&self, leave: Leave, now: Instant) -> bool {
@@ -110,7 +118,7 @@ impl Shelf {
     }
 
     /// While the destination takes events, most of what waits here need not be parked any more.
-    fn linger(&self, leave: Leave) -> Duration {
+    pub(super) fn linger(&self, leave: Leave) -> Duration {
         if leave.park { self.limits.segment_linger } else { self.limits.segment_linger * CATCHING_UP }
     }
 

@@ -9,7 +9,7 @@ use crate::backlog::operation::Operation;
 use crate::backlog::segment::Damage;
 
 impl Shelf {
-    /// The segment that cannot be read, if there is one; it is the next in the order of delivery.
+    /// The segment that cannot be read, if there is one, until it is set aside; it is the next in the order of delivery.
     #[must_use]
     pub fn damaged(&self) -> Option<Damaged> {
         let (name, damage) = self.segments.damage()?;

@@ -160,10 +160,10 @@ impl Segments {
         }
     }
 
-    /// The segment that cannot be read, and why.
+    /// The segment that cannot be read, and why, until it is set aside.
     pub(super) fn damage(&self) -> Option<(&SegmentName, &Damage)> {
         self.entries.iter().find_map(|entry| match &entry.state {
-            State::Damaged(damage) => Some((&entry.stored.name, damage)),
+            State::Damaged(damage) | State::Skipped(damage) => Some((&entry.stored.name, damage)),
             _ => None,
         })
     }

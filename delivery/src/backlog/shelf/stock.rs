@@ -12,7 +12,9 @@ impl Shelf {
     pub fn stock(&self) -> Stock {
         let Totals { bytes, unread_events, read_bytes } = self.segments.totals();
         let writing = self.writing.as_ref().map_or(0, |writing| writing.deliveries.len());
-        Stock { bytes, unread_events, read_bytes, waiting_events: (writing + self.behind.len()) as u64 }
+        let waiting_events = (writing + self.overflow.len() + self.behind.len()) as u64;
+        let writing_bytes = self.writing.as_ref().map_or(0, |writing| writing.bytes);
+        Stock { bytes, writing_bytes, unread_events, read_bytes, waiting_events }
     }
 
     /// Since when the oldest event is here that is not delivered.
@@ -25,7 +27,9 @@ impl Shelf {
     /// Why the shelf does not go on: the segment that cannot be read, or the operation that fails.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
-        let damaged = self.damaged().map(Trouble::Damaged);
+        // Of one that is to be set aside is said why that fails.
+        let is_skipped = self.segments.skipped().is_some() && self.error.is_some();
+        let damaged = self.damaged().filter(|_| !is_skipped).map(Trouble::Damaged);
         let fenced = (self.phase == Phase::Fenced).then_some(Trouble::Fenced { partition: self.partition });
         fenced.or(damaged).or_else(|| self.error.clone().map(Trouble::Store))
     }
@@ -36,6 +40,8 @@ impl Shelf {
 pub struct Stock {
     /// Size of all segments in bytes.
     pub bytes: u64,
+    /// Size of the segments that are being written, in bytes.
+    pub writing_bytes: u64,
     /// Events that are parked and not with the lane.
     pub unread_events: u64,
     /// Size of the segments that are with the lane in bytes.

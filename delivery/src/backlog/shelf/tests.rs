@@ -69,10 +69,13 @@ fn nothing_behind_a_damaged_segment_goes_on_until_it_is_set_aside() {
     assert!(shelf.skip(&first));
     let aside = Operation::Rename(first.clone(), first.replace(".segment", ".skipped"));
     assert_eq!(step(&mut shelf, Outcome::Failed("no answer".to_owned()), now), Some(aside.clone()));
+    assert_eq!(shelf.trouble(), Some(Trouble::Store("no answer".to_owned())));
+    assert!(shelf.damaged().is_some_and(|damaged| damaged.object == first), "before it is set aside");
     assert_eq!(shelf.start(LEAVE, now), None);
     let later = now + Duration::from_secs(2);
     assert_eq!(shelf.start(LEAVE, later), Some(aside));
     let skipped = shelf.take(Outcome::Done, later).skipped;
+    assert_eq!((shelf.damaged(), shelf.trouble()), (None, None));
     assert_eq!(skipped.map(|skipped| (skipped.object, skipped.partition)), Some((first.clone(), 3)));
 
     // and then the one behind it is read, and nothing of the skipped one is deleted but the note
@@ -101,6 +104,37 @@ fn a_segment_that_was_not_set_aside_yet_is_damaged_for_the_next_holder() {
     step(&mut next, Outcome::Done, now);
     let read = next.start(LEAVE, now);
     assert_eq!(read, Some(Operation::Read(first.clone(), first.replace(".segment", ".delivered"))));
+}
+
+#[test]
+fn what_there_is_no_room_for_is_given_up_in_order_and_comes_back_to_its_place() {
+    // given a full backlog, and three events that wait
+    let now = Instant::now();
+    let mut shelf = shelf(1);
+    step(&mut shelf, Outcome::Listed(Vec::new(), None), now);
+    for item in 1..=3 {
+        shelf.push(delivery(item), now);
+    }
+    let full = Leave { write_bytes: 0, ..LEAVE };
+    let room = Leave { write_bytes: u64::MAX, ..LEAVE };
+    let later = now + Duration::from_secs(1);
+    assert!(shelf.next_overflow(full, now).is_none(), "before it has waited");
+    assert!(shelf.next_overflow(room, later).is_none(), "though there is room");
+    let taken = [1, 2].map(|_| shelf.next_overflow(full, later).map(|delivery| delivery.origin));
+    assert_eq!(taken, [1, 2].map(|item| Some(delivery(item).origin)));
+    assert_eq!(shelf.stock().waiting_events, 3);
+
+    // while they are on their way, nothing goes past them
+    assert!(shelf.take_direct(Leave { park: false, ..LEAVE }).is_empty() && !shelf.is_direct());
+    assert!(!matches!(shelf.start(room, later), Some(Operation::Claim(..) | Operation::Write(..))));
+
+    // when the first cannot be ended and the second can, then the first stands before the third again
+    shelf.keep_overflow(delivery(1).origin, later);
+    assert!(shelf.next_overflow(full, later).is_none(), "behind one that was kept");
+    assert!(shelf.end_overflow(delivery(2).origin, later));
+    let direct = shelf.take_direct(Leave { park: false, ..LEAVE });
+    let direct: Vec<Origin> = direct.iter().map(|delivery| delivery.origin).collect();
+    assert_eq!(direct, [1, 3].map(|item| delivery(item).origin));
 }
 
 #[test]

@@ -6,9 +6,10 @@ use tracing::warn;
 use twinroute_common::route::{Endpoint, OnExhausted};
 
 use super::Task;
+use super::wait::now;
 use crate::delivery::Origin;
 use crate::endpoint::lane::Ended;
-use crate::endpoint::letters::Written;
+use crate::endpoint::letters::{Subject, Written};
 use crate::endpoint::{EndpointContext, LeaseSet};
 use crate::letter_box::LetterBox;
 
@@ -52,19 +53,27 @@ impl Task {
 
     /// Takes note of what became of a letter. One that could not be written is written again after a wait.
     pub(super) fn take_written(&mut self, written: Written) {
-        let Written { token, origin, why, result } = written;
+        let Written { subject, origin, result } = written;
         match result {
             Ok(()) => {
-                if let Origin::Redriven(redriven) = origin {
-                    self.redriving.failed(redriven, why);
+                match subject {
+                    Subject::Ended { token, why } => {
+                        if let Origin::Redriven(redriven) = origin {
+                            self.redriving.failed(redriven, why);
+                        }
+                        self.lane.settle_ended(token, &mut self.settled);
+                    }
+                    Subject::Overflow => self.parking.end_overflow(origin, now(), &mut self.notices),
                 }
-                self.lane.settle_ended(token, &mut self.settled);
                 self.letters_outage.works();
             }
             Err(reason) => {
                 self.health.refused(&reason);
                 self.letters_outage.failed(&reason);
-                self.lane.keep_ended(token, super::now());
+                match subject {
+                    Subject::Ended { token, .. } => self.lane.keep_ended(token, now()),
+                    Subject::Overflow => self.parking.keep_overflow(origin, now()),
+                }
             }
         }
     }
@@ -74,6 +83,7 @@ impl Task {
         self.letters.forget(&LeaseSet::All);
         self.lane.try_ended_again();
         self.letter_box = letter_box(&self.endpoint, &self.context);
+        self.change_overflow();
     }
 }
 

@@ -11,6 +11,7 @@ use crate::delivery::Origin;
 use crate::endpoint::EndpointContext;
 use crate::endpoint::parking::{Conditions, Parking};
 use crate::holdings::Held;
+use crate::metrics::EndpointCounters;
 
 /// Events wait for so long, while they are half of all that may be in the worker, until they count as too old: others need
 /// the room.
@@ -37,7 +38,11 @@ impl Task {
     }
 
     pub(super) fn conditions(&self, now: Instant) -> Conditions {
-        Conditions { diverted: self.is_diverted(now), tripped: self.diversion.tripped().is_some() }
+        Conditions {
+            diverted: self.is_diverted(now),
+            tripped: self.diversion.tripped().is_some(),
+            gives_up: self.gives_up_overflow(),
+        }
     }
 
     /// Parked events that are settled make room on their shelves; items are acknowledged.
@@ -74,6 +79,18 @@ impl Task {
 /// Kusto likes few large blobs, which must not hold back acknowledgements: it is always delivered through the backlog.
 fn is_parked_always(endpoint: &Endpoint) -> bool {
     matches!(endpoint.destination, Destination::Kusto(_))
+}
+
+/// The parking of an endpoint.
+pub(super) fn parking(
+    endpoint: &Endpoint,
+    context: &EndpointContext,
+    counters: &EndpointCounters,
+) -> Parking {
+    let skipped_segments = counters.skipped_segments.clone();
+    let mut parking = Parking::new(&endpoint.name, context.parking.clone(), skipped_segments);
+    limit(&mut parking, endpoint, context);
+    parking
 }
 
 pub(super) fn limit(parking: &mut Parking, endpoint: &Endpoint, context: &EndpointContext) {

@@ -1,5 +1,6 @@
 //! Tests of an endpoint's task, with a sink that the test plays.
 
+mod full;
 mod parked;
 
 use std::sync::Arc;

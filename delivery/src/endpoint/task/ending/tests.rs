@@ -1,6 +1,6 @@
 //! Tests of how an endpoint ends what it gives up: the sink is played by the test, the container is a directory.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tempfile::TempDir;
 use twinroute_common::route::{DeadLetterContainer, Endpoint, OnExhausted};
@@ -8,7 +8,7 @@ use twinroute_common::route::{DeadLetterContainer, Endpoint, OnExhausted};
 use crate::endpoint::task::tests::{delivery, error};
 use crate::endpoint::{EndpointHandle, LeaseSet, State};
 use crate::sink::Verdict;
-use crate::test_scene::{DEADLINE, FarEnd, Scene, endpoint};
+use crate::test_scene::{DEADLINE, FarEnd, Scene, endpoint, letters};
 
 /// An endpoint whose dead letters go to a directory, which need not be there.
 fn with_letters(directory: &Path) -> Endpoint {
@@ -17,22 +17,6 @@ fn with_letters(directory: &Path) -> Endpoint {
         dead_letter: Some(DeadLetterContainer { url, sas: None, read_sas: None }),
         ..endpoint("mqtt-events", "one")
     }
-}
-
-/// The texts of all letters beneath a directory.
-fn letters(directory: &Path) -> Vec<String> {
-    let mut folders: Vec<PathBuf> = vec![directory.to_owned()];
-    let mut texts = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            match path.is_dir() {
-                true => folders.push(path),
-                false => texts.push(std::fs::read_to_string(path).unwrap()),
-            }
-        }
-    }
-    texts
 }
 
 /// Two events of a key and one of another; the first is refused for good, the other key's is delivered.

@@ -15,7 +15,7 @@ use crate::sink::Verdict;
 use crate::test_scene::{FarEnd, Scene};
 
 /// A scene with a store, in which partition 0 is held under lease 1.
-async fn scene() -> (Scene, TempDir) {
+pub(super) async fn scene() -> (Scene, TempDir) {
     let root = tempfile::tempdir().unwrap();
     let settings = BacklogSettings {
         url: format!("file://{}", root.path().display()),
@@ -65,7 +65,7 @@ async fn parked(scene: &mut Scene) -> (EndpointHandle, FarEnd) {
 }
 
 /// Answers until so many events are taken; their numbers.
-async fn take(sink: &mut FarEnd, count: usize) -> Vec<String> {
+pub(super) async fn take(sink: &mut FarEnd, count: usize) -> Vec<String> {
     let mut taken = Vec::new();
     while taken.len() < count {
         let (token, sequence) = sink.next().await.unwrap();

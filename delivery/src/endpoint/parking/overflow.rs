@@ -1,0 +1,58 @@
+//! What a full backlog has no room for: handed out to be given up, and taken back when that could not be done.
+
+use std::time::Instant;
+
+use super::{Conditions, Parking};
+use crate::delivery::{Delivery, Origin};
+use crate::settlement::ItemRef;
+
+impl Parking {
+    /// The next event to give up for want of room, if there is one.
+    pub(in crate::endpoint) fn next_overflow(
+        &mut self,
+        conditions: Conditions,
+        now: Instant,
+    ) -> Option<Delivery> {
+        if !conditions.gives_up || self.overflow_from.is_some_and(|from| from > now) {
+            return None;
+        }
+        let leave = self.leave(self.stock(), conditions);
+        let Self { busy, shelves, .. } = self;
+        busy.iter().find_map(|partition| shelves.get_mut(partition)?.shelf.next_overflow(leave, now))
+    }
+
+    /// An event was given up. An item that needs nothing more by it is added to `settled`.
+    pub(in crate::endpoint) fn end_overflow(
+        &mut self,
+        origin: Origin,
+        now: Instant,
+        settled: &mut Vec<ItemRef>,
+    ) {
+        self.overflow_backoff.reset();
+        let place = self.shelves.get_mut(&origin.partition());
+        if !place.is_some_and(|place| place.shelf.end_overflow(origin, now)) {
+            return;
+        }
+        self.settle(origin, settled);
+    }
+
+    /// An event could not be given up: it waits again, and none is given up for a while.
+    pub(in crate::endpoint) fn keep_overflow(&mut self, origin: Origin, now: Instant) {
+        self.overflow_from = Some(now + self.overflow_backoff.next());
+        if let Some(place) = self.shelves.get_mut(&origin.partition()) {
+            place.shelf.keep_overflow(origin, now);
+        }
+    }
+
+    /// Nothing is given up any more of what was handed out.
+    pub(in crate::endpoint) fn keep_all_overflow(&mut self, now: Instant) {
+        for place in self.shelves.values_mut() {
+            place.shelf.keep_all_overflow(now);
+        }
+    }
+
+    /// The bound of what is parked, in bytes.
+    pub(in crate::endpoint) fn parked_bytes_max(&self) -> u64 {
+        self.parked_bytes_max
+    }
+}

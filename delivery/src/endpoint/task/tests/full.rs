@@ -1,0 +1,106 @@
+//! Tests of what a full backlog has no room for: the store and the container are directories.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use twinroute_common::route::{DeadLetterContainer, DeliveryPolicy, Endpoint, OnFull};
+
+use super::delivery;
+use super::parked::{scene, take};
+use crate::endpoint::EndpointHandle;
+use crate::test_scene::{DEADLINE, Scene, endpoint, letters};
+
+/// An endpoint with room for nothing, whose letters go to a directory that need not be there.
+fn full(directory: &Path, on_full: OnFull) -> Endpoint {
+    let url = format!("file://{}", directory.display());
+    Endpoint {
+        dead_letter: Some(DeadLetterContainer { url, sas: None, read_sas: None }),
+        policy: DeliveryPolicy { parked_bytes_max: Some(1), on_full, ..DeliveryPolicy::default() },
+        ..endpoint("mqtt-events", "one")
+    }
+}
+
+async fn settled(scene: &mut Scene, count: usize) -> Vec<u32> {
+    let mut settled = scene.settled(count).await;
+    settled.sort_unstable();
+    settled
+}
+
+#[tokio::test]
+async fn what_a_full_backlog_has_no_room_for_becomes_dead_letters() {
+    // given a destination that is lost, with a parked event
+    let (mut scene, _root) = scene().await;
+    let directory = TempDir::new().unwrap();
+    let handle = EndpointHandle::start(endpoint("mqtt-events", "one"), &scene.context);
+    let mut sink = scene.sink().await;
+    sink.lose();
+    handle.deliver(vec![delivery(1, "a", 1)]).unwrap();
+    assert_eq!(settled(&mut scene, 1).await, [1]);
+
+    // when there is no room for more
+    handle.change(full(directory.path(), OnFull::DeadLetter)).await;
+    handle.deliver((2..60).map(|number| delivery(1, "a", number)).collect()).unwrap();
+
+    // then more events become letters than are written at a time, and are settled
+    assert_eq!(settled(&mut scene, 58).await, (2..60).collect::<Vec<_>>());
+    let letters = letters(directory.path());
+    let is_right =
+        |letter: &String| letter.contains(r#""deadlettercode":"BACKLOG_FULL","deadletterattempts":0"#);
+    assert!(!letters.is_empty() && letters.iter().all(is_right), "{letters:?}");
+
+    // and when it is back, the parked one is delivered, and what comes then
+    sink.connect();
+    handle.deliver(vec![delivery(1, "a", 60)]).unwrap();
+    assert_eq!(take(&mut sink, 2).await, ["1", "60"]);
+    let mut report = handle.report().clone();
+    report.wait_for(|report| report.undelivered == 0 && report.parked_bytes == 0).await.unwrap();
+}
+
+#[tokio::test]
+async fn while_neither_room_nor_a_container_is_there_events_wait_and_go_where_they_can_first() {
+    // given a lost destination, no room, and a container that is not there
+    let (mut scene, _root) = scene().await;
+    let mounted = TempDir::new().unwrap();
+    let directory = mounted.path().join("letters");
+    let handle = EndpointHandle::start(full(&directory, OnFull::DeadLetter), &scene.context);
+    let mut sink = scene.sink().await;
+    sink.lose();
+    handle.deliver((1..10).map(|number| delivery(1, "a", number)).collect()).unwrap();
+    let failures = scene.context.letters.of("mqtt-events").failures;
+    let failing = async {
+        while failures.get() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, failing).await.unwrap();
+
+    // when the destination is back, then it gets them, in order
+    sink.connect();
+    let expected: Vec<String> = (1..10).map(|number: u32| number.to_string()).collect();
+    assert_eq!(take(&mut sink, 9).await, expected);
+    assert_eq!(settled(&mut scene, 9).await, (1..10).collect::<Vec<_>>());
+    assert!(!directory.exists());
+
+    // and when it is lost again, and the container is there, then that does
+    sink.lose();
+    std::fs::create_dir(&directory).unwrap();
+    handle.deliver(vec![delivery(1, "a", 10)]).unwrap();
+    assert_eq!(settled(&mut scene, 1).await, [10]);
+    assert_eq!(letters(&directory).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_default_a_full_backlog_blocks() {
+    let (mut scene, _root) = scene().await;
+    let directory = TempDir::new().unwrap();
+    let handle = EndpointHandle::start(full(directory.path(), OnFull::Block), &scene.context);
+    let mut sink = scene.sink().await;
+    sink.lose();
+    handle.deliver(vec![delivery(1, "a", 1)]).unwrap();
+    let waits = tokio::time::timeout(DEADLINE, scene.settled.recv());
+    assert!(waits.await.is_err(), "it was settled");
+    sink.connect();
+    assert_eq!(take(&mut sink, 1).await, ["1"]);
+    assert_eq!(letters(directory.path()), Vec::<String>::new());
+}

@@ -1,0 +1,196 @@
+//! A source with a route to a Kafka of its own, and containers of Azure's storage: the scene of what a destination does not
+//! take, and where it goes then.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use tonic::transport::Channel;
+use twinroute_proto::routes::v1::{
+    CreateEndpointRequest, CreateEventRouteRequest, DeadLetterContainer, DeliveryPolicy, Endpoint,
+    EndpointState, EventRoute, GetEndpointRequest, KafkaOptions, Secret, endpoint::Destination,
+    routes_service_client::RoutesServiceClient, secret,
+};
+use twinroute_tests::{
+    consumers::{Consumer, kafka},
+    oracle::{self, Expected},
+    servers::{
+        azurite::{Azurite, blobs::Blobs, sas},
+        kafka::Kafka,
+    },
+    services::{Program, Service},
+    stack::SOURCE,
+    twins::{bulk::Bulk, ledger},
+    wait,
+};
+
+use crate::{
+    scene::DEADLINE,
+    source::{Source, source},
+};
+
+/// The endpoint and its route.
+const ENDPOINT: &str = "kafka";
+/// Any 32 bytes in base64, for a database that lasts as long as the scenario.
+const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+/// What workers may do with the store of what is parked.
+const STORE_PERMISSIONS: &str = "rwdlc";
+
+/// A source, a route to Kafka, and two containers.
+pub(crate) struct Stranded<'s> {
+    pub(crate) source: &'s Source,
+    pub(crate) kafka: Kafka,
+    /// Where events are parked.
+    pub(crate) backlog: Blobs,
+    /// Where dead letters go.
+    pub(crate) letters: Blobs,
+    pub(crate) workers: Vec<Service>,
+    arrivals: Consumer,
+    routes: Service,
+    workers_started: usize,
+    pub(crate) azurite: Azurite,
+}
+
+/// Runs a scenario with a source, a broker and an emulator of its own, and an endpoint of this policy.
+pub(crate) fn stranded(
+    name: &str,
+    policy: DeliveryPolicy,
+    scenario: impl AsyncFnOnce(&mut Stranded<'_>) -> Result<()>,
+) -> Result<()> {
+    source(name, json!({}), async |source| scenario(&mut Stranded::start(source, policy).await?).await)
+}
+
+impl<'s> Stranded<'s> {
+    async fn start(source: &'s Source, policy: DeliveryPolicy) -> Result<Self> {
+        let azurite = Azurite::start(&source.dir().join("azurite")).await?;
+        let kafka = Kafka::start(&source.dir().join("kafka")).await?;
+        let backlog = Blobs::create(&azurite.account(), "backlog").await?;
+        let letters = Blobs::create(&azurite.account(), "letters").await?;
+        let settings = json!({ "postgres": { "url": source.url() }, "secrets": { "key": SEALING_KEY } });
+        let mut routes = Service::start(Program::RoutesApi, "routes-api", settings, source.dir())?;
+        routes.until_ready().await?;
+        let arrivals = kafka::attach(&kafka.brokers(), source.subscription()).await?;
+        let workers = Vec::new();
+        let stranded =
+            Self { source, kafka, backlog, letters, workers, arrivals, routes, workers_started: 0, azurite };
+        stranded.create_route(policy).await?;
+        Ok(stranded)
+    }
+
+    async fn create_route(&self, policy: DeliveryPolicy) -> Result<()> {
+        let kafka = KafkaOptions {
+            brokers: vec![self.kafka.brokers()],
+            topic: self.source.subscription().to_owned(),
+            ..KafkaOptions::default()
+        };
+        let sas = secret::Secret::Value(sas::token_with("w"));
+        let endpoint = Endpoint {
+            name: ENDPOINT.to_owned(),
+            destination: Some(Destination::Kafka(kafka)),
+            delivery_policy: Some(policy),
+            dead_letter: Some(DeadLetterContainer {
+                url: self.letters.url().to_owned(),
+                sas: Some(Secret { secret: Some(sas) }),
+                read_sas: None,
+            }),
+            ..Endpoint::default()
+        };
+        let route = EventRoute {
+            name: ENDPOINT.to_owned(),
+            endpoint_name: ENDPOINT.to_owned(),
+            filter: "true".to_owned(),
+            ..EventRoute::default()
+        };
+        let mut client = self.client().await?;
+        client.create_endpoint(CreateEndpointRequest { endpoint: Some(endpoint) }).await?;
+        client.create_event_route(CreateEventRouteRequest { event_route: Some(route) }).await?;
+        Ok(())
+    }
+
+    async fn client(&self) -> Result<RoutesServiceClient<Channel>> {
+        Ok(RoutesServiceClient::connect(format!("http://{}", self.routes.grpc())).await?)
+    }
+
+    /// Where workers park in Azure's storage, as their section `backlog`.
+    pub(crate) fn in_azure(&self) -> Value {
+        json!({ "url": self.backlog.url(), "sas": sas::token_with(STORE_PERMISSIONS) })
+    }
+
+    /// Starts one more worker; `backlog` is its section. It need not be ready yet.
+    pub(crate) fn start_worker(&mut self, backlog: Value) -> Result<&mut Service> {
+        self.workers_started += 1;
+        let name = format!("delivery-{}", self.workers_started);
+        let settings = json!({
+            "worker": { "id": name, "source": SOURCE },
+            "stream": { "subscription": self.source.subscription() },
+            "capture": { "addresses": format!("http://{}", self.source.capture.grpc()) },
+            "routes_api": { "addresses": format!("http://{}", self.routes.grpc()) },
+            "backlog": backlog,
+        });
+        self.workers.push(Service::start(Program::Delivery, &name, settings, self.source.dir())?);
+        self.workers.last_mut().context("a worker")
+    }
+
+    /// Starts one more worker, which is ready.
+    pub(crate) async fn add_worker(&mut self, backlog: Value) -> Result<()> {
+        self.start_worker(backlog)?.until_ready().await
+    }
+
+    /// Updates the first `twins` twins of the prefix so many times.
+    pub(crate) async fn update(&self, prefix: &str, twins: i32, rounds: i32) -> Result<()> {
+        let bulk = Bulk::new(self.source.graph().await?, prefix).await?;
+        for _ in 0..rounds {
+            bulk.update(0, twins).await?;
+        }
+        Ok(())
+    }
+
+    /// Every change has arrived at Kafka, once and in order, or is a dead letter; and all of it is confirmed. The number of
+    /// letters.
+    pub(crate) async fn settles(&self) -> Result<usize> {
+        self.source.until_confirmed().await?;
+        let letters = self.dead_letters().await?;
+        let mut expected = ledger::expected(self.source.graph().await?.client()).await?;
+        let all = expected.len();
+        expected.retain(|change| !letters.contains(change));
+        ensure!(all - expected.len() == letters.len(), "a dead letter is no change, or there twice");
+        self.arrivals
+            .inbox()
+            .until(DEADLINE, "all but the dead letters", |received| {
+                let arrivals: Vec<_> = received.iter().map(ledger::arrival).collect();
+                let verdict = oracle::judge(&expected, &arrivals);
+                ensure!(verdict.is_kept(), "{verdict:?}");
+                Ok(())
+            })
+            .await?;
+        Ok(letters.len())
+    }
+
+    /// What is a dead letter, each with the code and the attempts of a full backlog.
+    async fn dead_letters(&self) -> Result<Vec<Expected>> {
+        let mut found = Vec::new();
+        for name in self.letters.names().await? {
+            let letter: Value = serde_json::from_str(&self.letters.read(&name).await?)?;
+            let text = |attribute: &str| letter.get(attribute).and_then(Value::as_str).unwrap_or_default();
+            ensure!(text("deadlettercode") == "BACKLOG_FULL", "{letter}");
+            ensure!(letter.get("deadletterattempts").and_then(Value::as_u64) == Some(0), "{letter}");
+            let data = letter.get("data").context("no data")?;
+            let marker = ledger::marker_in(text("type"), data).context("no marker")?;
+            found.push(Expected { key: text("partitionkey").to_owned(), marker: marker.to_string() });
+        }
+        Ok(found)
+    }
+
+    /// Waits until the endpoint is as it should be.
+    pub(crate) async fn until_endpoint(
+        &self,
+        fits: impl Fn(&EndpointState) -> bool,
+    ) -> Result<EndpointState> {
+        wait::until(DEADLINE, "the endpoint", async || {
+            let request = GetEndpointRequest { name: ENDPOINT.to_owned() };
+            let endpoint = self.client().await?.get_endpoint(request).await?.into_inner().endpoint;
+            let state = endpoint.and_then(|endpoint| endpoint.state).context("no state")?;
+            ensure!(fits(&state), "{state:?}");
+            Ok(state)
+        })
+        .await
+    }
+}
