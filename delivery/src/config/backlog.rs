@@ -26,7 +26,7 @@ pub struct BacklogSettings {
     /// Bytes of parked events that an endpoint has in memory while it catches up. Default 4 MiB: enough to keep a sink
     /// busy, and 10 endpoints stay below 64 MiB.
     pub read_bytes_max: u64,
-    /// Parked bytes of one endpoint at one worker, unless the endpoint's policy says otherwise. Default 10 GiB: some hours
+    /// Parked bytes of one endpoint over all workers, unless the endpoint's policy says otherwise. Default 10 GiB: some hours
     /// of 1,000 events/s. Then the policy's `on_full` decides.
     pub parked_bytes_max: u64,
     /// Operations on the store that one endpoint has running. Default 16: enough for a remote store that takes 20 ms for

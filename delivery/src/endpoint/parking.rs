@@ -41,6 +41,8 @@ pub(super) struct Parking {
     /// `None` when nothing is parked.
     context: Option<ParkingContext>,
     parked_bytes_max: u64,
+    /// Partitions that are held, of so many.
+    share: (usize, u32),
     read_bytes_max: u64,
     shelves: HashMap<u32, Place>,
     /// Shelves that have something to do, in turn.
@@ -107,6 +109,7 @@ impl Parking {
             endpoint: endpoint.to_owned(),
             context,
             parked_bytes_max: 0,
+            share: (0, 0),
             read_bytes_max: 0,
             shelves: HashMap::new(),
             busy: VecDeque::new(),
@@ -138,6 +141,7 @@ impl Parking {
 
     /// Makes shelves for partitions that were granted, and looks what there is.
     pub(super) fn follow(&mut self, held: &Held) {
+        self.share = (held.by_number.len(), held.count);
         let Some(ParkingContext { store, settings }) = &self.context else { return };
         for (&partition, holding) in &held.by_number {
             let known = self.shelves.get(&partition);
@@ -251,7 +255,7 @@ impl Parking {
         Leave {
             park: diverted,
             read_bytes,
-            write_bytes: self.parked_bytes_max.saturating_sub(bytes + writing_bytes),
+            write_bytes: self.share_bytes_max().saturating_sub(bytes + writing_bytes),
         }
     }
 

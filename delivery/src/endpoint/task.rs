@@ -61,8 +61,6 @@ pub(super) struct Task {
     silent_since: Option<Instant>,
     /// Where dead letters go; `None` when the endpoint has no container.
     letter_box: Option<LetterBox>,
-    /// Where what a full backlog has no room for goes; `None` when it blocks.
-    overflow_box: Option<LetterBox>,
     letters: Letters,
     letters_outage: Outage,
     redriving: Redriving,
@@ -104,7 +102,6 @@ impl Task {
         let task = Self {
             counters,
             letter_box: ending::letter_box(&endpoint, &context),
-            overflow_box: overflow::overflow_box(&endpoint, &context),
             letters: Letters::default(),
             redriving: Redriving::new(),
             letters_outage: Outage::new("write dead letters", endpoint.name.clone()),

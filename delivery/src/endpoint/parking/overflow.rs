@@ -51,8 +51,19 @@ impl Parking {
         }
     }
 
-    /// The bound of what is parked, in bytes.
+    /// The bound of what all workers park, in bytes.
     pub(in crate::endpoint) fn parked_bytes_max(&self) -> u64 {
         self.parked_bytes_max
+    }
+
+    /// This worker's part of it: as large as its part of all partitions.
+    pub(super) fn share_bytes_max(&self) -> u64 {
+        match self.share {
+            (_, 0) => self.parked_bytes_max,
+            (held, count) => {
+                let share = u128::from(self.parked_bytes_max) * held as u128 / u128::from(count);
+                u64::try_from(share).unwrap_or(u64::MAX)
+            }
+        }
     }
 }

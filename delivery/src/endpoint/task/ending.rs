@@ -83,7 +83,7 @@ impl Task {
         self.letters.forget(&LeaseSet::All);
         self.lane.try_ended_again();
         self.letter_box = letter_box(&self.endpoint, &self.context);
-        self.change_overflow();
+        self.parking.keep_all_overflow(now());
     }
 }
 

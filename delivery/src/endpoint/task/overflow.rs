@@ -4,12 +4,9 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use twinroute_common::dead_letter::Failure;
-use twinroute_common::route::{Endpoint, OnFull};
+use twinroute_common::route::OnFull;
 
 use super::Task;
-use super::wait::now;
-use crate::endpoint::EndpointContext;
-use crate::letter_box::LetterBox;
 
 /// Code of the letters.
 const BACKLOG_FULL: &str = "BACKLOG_FULL";
@@ -17,14 +14,15 @@ const BACKLOG_FULL: &str = "BACKLOG_FULL";
 impl Task {
     /// What there is no room for is given up, and one more letter can be written.
     pub(super) fn gives_up_overflow(&self) -> bool {
-        self.overflow_box.is_some() && self.letters.has_room()
+        let is_policy = self.endpoint.policy.on_full == OnFull::DeadLetter;
+        is_policy && self.letter_box.is_some() && self.letters.has_room()
     }
 
     /// Begins the letters of what there is no room for, as far as they can be written.
     pub(super) fn end_overflow(&mut self, now: Instant) {
-        let Some(letter_box) = self.overflow_box.clone() else { return };
+        let Some(letter_box) = self.letter_box.clone() else { return };
         let bound = self.parking.parked_bytes_max();
-        while self.letters.has_room()
+        while self.gives_up_overflow()
             && let Some(delivery) = self.parking.next_overflow(self.conditions(now), now)
         {
             let failure = Failure {
@@ -40,17 +38,4 @@ impl Task {
             self.letters.write_overflow(letter_box.clone(), delivery, failure);
         }
     }
-
-    /// The endpoint has changed: letters that are not written yet are begun anew, if they still are to be.
-    pub(super) fn change_overflow(&mut self) {
-        self.parking.keep_all_overflow(now());
-        self.overflow_box = overflow_box(&self.endpoint, &self.context);
-    }
-}
-
-/// Where the letters go; `None` when the policy is to block.
-pub(super) fn overflow_box(endpoint: &Endpoint, context: &EndpointContext) -> Option<LetterBox> {
-    let container = endpoint.dead_letter.clone().filter(|_| endpoint.policy.on_full == OnFull::DeadLetter)?;
-    let counters = context.letters.of(&endpoint.name);
-    Some(LetterBox::new(&endpoint.name, container, context.resolve_secret.clone(), counters))
 }

@@ -104,3 +104,26 @@ async fn by_default_a_full_backlog_blocks() {
     assert_eq!(take(&mut sink, 1).await, ["1"]);
     assert_eq!(letters(directory.path()), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_worker_parks_its_part_of_the_bound_only() {
+    for (partition_count, parked, letters_written) in [(1, true, 0), (4, false, 1)] {
+        // given a worker that holds one of so many partitions, and a bound with room for two events
+        let (mut scene, _root) = scene().await;
+        scene.context.holdings.welcomed(partition_count);
+        let directory = TempDir::new().unwrap();
+        let mut bounded = full(directory.path(), OnFull::DeadLetter);
+        bounded.policy.parked_bytes_max = Some(1_500);
+        let handle = EndpointHandle::start(bounded, &scene.context);
+        let sink = scene.sink().await;
+        sink.lose();
+
+        // when one comes, then it is parked, or its part has no room for it
+        handle.deliver(vec![delivery(1, "a", 1)]).unwrap();
+        assert_eq!(settled(&mut scene, 1).await, [1]);
+        let mut report = handle.report().clone();
+        let reported = report.wait_for(|report| (report.parked_bytes > 0) == parked);
+        tokio::time::timeout(DEADLINE, reported).await.unwrap().unwrap();
+        assert_eq!(letters(directory.path()).len(), letters_written, "of {partition_count}");
+    }
+}
