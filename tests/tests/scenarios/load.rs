@@ -1,7 +1,10 @@
 //! The stack of the scenarios under load: one at a time, each with twins of its own, and each finds
 //! everything at work.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use tokio::{
@@ -10,17 +13,21 @@ use tokio::{
 };
 use twinroute_proto::routes::v1::{EndpointState, GetEndpointRequest};
 use twinroute_tests::{
-    consumers::{Consumer, Inbox, Received, kafka, kusto, mqtt},
-    oracle::{self, Arrival, Expected, Verdict},
+    consumers::{Consumer, Received, Sink, kafka, kusto, mqtt},
+    oracle::{self, Expected},
     stack::{GRAPH, KAFKA_TOPIC, KUSTO_DATABASE, MQTT_TOPIC, Stack, Steps, routes},
     twins::{Graph, bulk::Bulk, ledger},
     wait,
 };
 
-use crate::scene;
+use crate::{
+    judgement::{Missing, Verdicts, account, arrivals, brief, ids},
+    scene,
+    steady::Steady,
+};
 
 /// How long all of a load may take to arrive, on a busy machine in a debug build.
-const LOAD_DEADLINE: Duration = Duration::from_secs(240);
+pub(crate) const LOAD_DEADLINE: Duration = Duration::from_secs(240);
 
 /// The replication slot of the workers' subscription.
 const SLOT: &str = "twinroute_delivery";
@@ -39,9 +46,6 @@ pub(crate) struct Load {
     mqtt: Consumer,
     kusto: Consumer,
 }
-
-/// What the oracle says of each sink: Kafka, MQTT, Kusto.
-pub(crate) struct Verdicts(pub(crate) [Verdict; 3]);
 
 /// Runs a scenario on the shared stack, alone.
 pub(crate) fn load(scenario: impl AsyncFnOnce(&mut Load) -> Result<()>) -> Result<()> {
@@ -72,7 +76,11 @@ impl Load {
         if !self.stack.servers.mosquitto.process().is_running()? {
             self.stack.servers.mosquitto.start_again().await?;
         }
-        self.stack.servers.kafka.process().resume()?;
+        if self.stack.servers.kafka.process().is_running()? {
+            self.stack.servers.kafka.process().resume()?;
+        } else {
+            self.stack.servers.kafka.start_again().await?;
+        }
         if !self.stack.servers.azurite.process().is_running()? {
             self.stack.servers.azurite.start_again().await?;
         }
@@ -85,8 +93,14 @@ impl Load {
         let workers = std::mem::take(&mut self.stack.workers);
         for mut worker in workers {
             if worker.process().is_running()? {
+                worker.process().resume()?;
                 self.stack.workers.push(worker);
             }
+        }
+        while self.stack.workers.len() > WORKERS
+            && let Some(mut worker) = self.stack.workers.pop()
+        {
+            worker.terminate().await?;
         }
         while self.stack.workers.len() < WORKERS {
             self.stack.add_worker()?;
@@ -98,6 +112,11 @@ impl Load {
             consumer.inbox().clear();
         }
         Ok(())
+    }
+
+    /// Where the workers park.
+    pub(crate) fn backlog(&self) -> PathBuf {
+        self.stack.capture.directory().join("backlog")
     }
 
     /// Another session on the graph.
@@ -137,8 +156,18 @@ impl Load {
         Ok(Updates { writer })
     }
 
+    /// Updates the first `twins` twins again and again, some 1,000 a second.
+    pub(crate) async fn keep_updating(&self, prefix: &str, twins: i32) -> Result<Steady> {
+        Steady::start(self.graph().await?, prefix, twins).await
+    }
+
     /// Waits until so many events of the prefix have arrived at Kafka.
     pub(crate) async fn until_arrived(&self, prefix: &str, count: usize) -> Result<()> {
+        self.until_arrived_at(Sink::Kafka, prefix, count).await
+    }
+
+    /// Waits until so many events of the prefix have arrived at a sink.
+    pub(crate) async fn until_arrived_at(&self, sink: Sink, prefix: &str, count: usize) -> Result<()> {
         let (mut looked_at, mut arrived) = (0, 0);
         let condition = |received: &[Received]| {
             let new = received.get(looked_at..).unwrap_or_default();
@@ -147,19 +176,44 @@ impl Load {
             ensure!(arrived >= count, "{arrived} of {count} have arrived");
             Ok(())
         };
-        self.kafka.inbox().until(LOAD_DEADLINE, "events under load", condition).await?;
-        self.steps.done(&format!("{count} events {prefix} have arrived at Kafka"));
+        self.consumer(sink).inbox().until(LOAD_DEADLINE, "events under load", condition).await?;
+        self.steps.done(&format!("{count} events {prefix} have arrived at {sink:?}"));
         Ok(())
+    }
+
+    /// How many events of the prefix have arrived at a sink.
+    pub(crate) fn arrived_at(&self, sink: Sink, prefix: &str) -> usize {
+        let received = self.consumer(sink).inbox().received();
+        received.iter().filter(|event| event.key.starts_with(prefix)).count()
+    }
+
+    fn consumer(&self, sink: Sink) -> &Consumer {
+        match sink {
+            Sink::Kafka => &self.kafka,
+            Sink::Mqtt => &self.mqtt,
+            Sink::Kusto => &self.kusto,
+        }
+    }
+
+    /// Every change of the prefix that is committed, in order.
+    pub(crate) async fn expected(&self, prefix: &str) -> Result<Vec<Expected>> {
+        let mut expected = ledger::expected(self.graph().await?.client()).await?;
+        expected.retain(|change| change.key.starts_with(prefix));
+        ensure!(!expected.is_empty(), "the ledger has nothing of {prefix}");
+        Ok(expected)
     }
 
     /// Waits until every change of the prefix has arrived at each sink and is confirmed to
     /// PostgreSQL; then nothing may be lost, out of order, under two ids, or made up.
     pub(crate) async fn settles(&self, prefix: &str) -> Result<Verdicts> {
-        let graph = self.graph().await?;
+        self.settles_after(prefix, "no fault").await
+    }
+
+    /// The same, from the end of a fault on; it explains what was repeated.
+    pub(crate) async fn settles_after(&self, prefix: &str, fault: &str) -> Result<Verdicts> {
+        let begun = Instant::now();
         let end = self.stack.servers.postgres.wal_end().await?;
-        let mut expected = ledger::expected(graph.client()).await?;
-        expected.retain(|change| change.key.starts_with(prefix));
-        ensure!(!expected.is_empty(), "the ledger has nothing of {prefix}");
+        let expected = self.expected(prefix).await?;
         for (name, consumer) in [("Kafka", &self.kafka), ("MQTT", &self.mqtt), ("Kusto", &self.kusto)] {
             let all = Missing::of(&expected).tracker();
             consumer.inbox().until(LOAD_DEADLINE, &format!("all changes at {name}"), all).await?;
@@ -169,8 +223,7 @@ impl Load {
         self.steps.done("all is confirmed to PostgreSQL");
         let arrivals = [&self.kafka, &self.mqtt, &self.kusto].map(|one| arrivals(one.inbox(), prefix));
         let verdicts = Verdicts(arrivals.each_ref().map(|arrivals| oracle::judge(&expected, arrivals)));
-        let repeated = verdicts.0.each_ref().map(|verdict| verdict.repeated);
-        self.steps.done(&format!("repeats at Kafka, MQTT, Kusto: {repeated:?}"));
+        self.steps.done(&format!("{prefix}, at Kafka, MQTT, Kusto: {}", account(&verdicts.0, fault, begun)));
         for (sink, verdict) in ["Kafka", "MQTT", "Kusto"].into_iter().zip(&verdicts.0) {
             ensure!(verdict.is_kept(), "{sink}: {}", brief(verdict));
         }
@@ -235,58 +288,4 @@ impl Updates {
     pub(crate) async fn end(self) -> Result<()> {
         self.writer.await?
     }
-}
-
-/// Changes that have not arrived at a sink.
-struct Missing {
-    changes: std::collections::HashSet<Expected>,
-    looked_at: usize,
-}
-
-impl Missing {
-    fn of(expected: &[Expected]) -> Self {
-        Self { changes: expected.iter().cloned().collect(), looked_at: 0 }
-    }
-
-    /// A condition that looks at each arrival once.
-    fn tracker(mut self) -> impl FnMut(&[Received]) -> Result<()> {
-        move |received| {
-            for event in received.get(self.looked_at..).unwrap_or_default() {
-                if let Some(marker) = ledger::marker(event) {
-                    let change = Expected { key: event.key.clone(), marker: marker.to_string() };
-                    self.changes.remove(&change);
-                }
-            }
-            self.looked_at = received.len();
-            let missing = self.changes.len();
-            ensure!(missing == 0, "{missing} are missing, such as {:?}", self.changes.iter().next());
-            Ok(())
-        }
-    }
-}
-
-fn arrivals(inbox: &Inbox, prefix: &str) -> Vec<Arrival> {
-    let received = inbox.received();
-    received.iter().filter(|event| event.key.starts_with(prefix)).map(ledger::arrival).collect()
-}
-
-fn ids(arrivals: &[Arrival]) -> HashMap<(&str, Option<&str>), &str> {
-    arrivals.iter().map(|one| ((one.key.as_str(), one.marker.as_deref()), one.id.as_str())).collect()
-}
-
-/// The verdict with the first of each kind of culprits.
-fn brief(verdict: &Verdict) -> String {
-    format!(
-        "expected {}, received {}, lost {} {:?}, reordered {} {:?}, split {} {:?}, unexpected {} {:?}",
-        verdict.expected,
-        verdict.received,
-        verdict.lost.len(),
-        verdict.lost.first(),
-        verdict.reordered.len(),
-        verdict.reordered.first(),
-        verdict.split.len(),
-        verdict.split.first(),
-        verdict.unexpected.len(),
-        verdict.unexpected.first(),
-    )
 }

@@ -8,7 +8,11 @@ mod scene;
 mod exact;
 mod plain;
 
+mod backlog_store;
+mod holders;
+mod judgement;
 mod load;
+mod steady;
 
 mod raw;
 mod source;
@@ -50,10 +54,12 @@ mod parked;
 mod rebalance;
 mod redrive;
 mod redrive_jobs;
+mod scaling;
 mod server_faults;
 mod shortage;
 mod stopping;
 mod stores;
+mod zombie;
 
 mod authority;
 mod secured;

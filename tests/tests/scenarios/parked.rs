@@ -1,7 +1,6 @@
 //! The parked backlog: what a broken sink does not take is kept in a store, through crashes, restarts and damage, and
 //! delivered in order when the sink is back.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,6 +13,7 @@ use twinroute_tests::{
 };
 
 use crate::{
+    backlog_store::segments,
     load::{Load, load},
     scene::DEADLINE,
 };
@@ -119,9 +119,7 @@ fn a_damaged_segment_stops_its_partition_and_is_named() -> Result<()> {
         // Given parked events, of which one segment is damaged
         let twins = "parked-damaged";
         park_mqtt(load, twins).await?;
-        let segment = segments(&load.stack.workers.first().context("a worker")?.directory().join("backlog"))?
-            .pop()
-            .context("no segment")?;
+        let segment = segments(&load.backlog(), "mqtt")?.pop_last().context("no segment")?;
         let content = std::fs::read(&segment)?;
         std::fs::write(&segment, content.get(..content.len() / 2).context("nothing in it")?)?;
         // When the broker is back
@@ -150,8 +148,7 @@ fn a_damaged_segment_is_skipped_by_a_call_and_the_rest_arrives() -> Result<()> {
         // Given parked events, of which one segment is damaged, and a broker that is back
         let twins = "parked-skipped";
         park_mqtt(load, twins).await?;
-        let store = load.stack.workers.first().context("a worker")?.directory().join("backlog");
-        let segment = segments(&store)?.pop().context("no segment")?;
+        let segment = segments(&load.backlog(), "mqtt")?.pop_last().context("no segment")?;
         std::fs::write(&segment, "torn")?;
         load.stack.servers.mosquitto.start_again().await?;
         let mut client = routes::client(&load.stack).await?;
@@ -213,23 +210,4 @@ async fn park_mqtt(load: &mut Load, twins: &str) -> Result<()> {
     let written = load.stack.servers.postgres.wal_end().await?;
     load.until_arrived(twins, CHANGES).await?;
     load.until_confirmed(written).await
-}
-
-/// The segments of the endpoint for MQTT.
-fn segments(store: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut folders = vec![store.join("delivery").join("mqtt")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "segment") {
-                found.push(path);
-            }
-        }
-    }
-    ensure!(!found.is_empty(), "{} has no segment", store.display());
-    found.sort();
-    Ok(found)
 }

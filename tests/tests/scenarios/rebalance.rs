@@ -1,13 +1,9 @@
 //! Workers that come, go and freeze under load: partitions move, and nothing is lost, repeated without
 //! need, or out of order.
 
-use std::collections::BTreeSet;
+use anyhow::{Context as _, Result};
 
-use anyhow::{Context as _, Result, ensure};
-use twinroute_proto::capture::v1::{GetCaptureStatusRequest, capture_service_client::CaptureServiceClient};
-use twinroute_tests::wait;
-
-use crate::{load::load, scene::DEADLINE};
+use crate::{holders::until_held_by, load::load};
 
 #[test]
 fn workers_that_come_and_go_under_load_cost_not_even_a_repeat() -> Result<()> {
@@ -48,15 +44,7 @@ fn a_worker_that_was_frozen_for_longer_than_its_lease_does_no_harm_when_it_goes_
         // When a worker is frozen under load, until others have its partitions
         load.until_arrived(twins, 5_000).await?;
         load.stack.workers.first_mut().context("a worker")?.process().pause()?;
-        let capture = CaptureServiceClient::connect(format!("http://{}", load.stack.capture.grpc())).await?;
-        wait::until(DEADLINE, "one worker to hold all partitions", async || {
-            let status = capture.clone().get_capture_status(GetCaptureStatusRequest {}).await?.into_inner();
-            let partitions = status.subscriptions.iter().flat_map(|subscription| &subscription.partitions);
-            let holders: BTreeSet<_> = partitions.map(|partition| &partition.consumer_id).collect();
-            ensure!(holders.len() == 1, "{holders:?}");
-            Ok(())
-        })
-        .await?;
+        until_held_by(&load.stack.capture, 1).await?;
         updates.end().await?;
         // And it goes on with what it still has
         load.stack.workers.first_mut().context("a worker")?.process().resume()?;

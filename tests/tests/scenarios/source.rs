@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use tokio::{sync::OnceCell, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::OnceCell;
 use twinroute_tests::{
     servers::postgres::Postgres,
     services::{Program, Service},
@@ -19,11 +18,8 @@ use twinroute_tests::{
 use crate::{
     raw::RawConsumer,
     scene::{self, DEADLINE},
+    steady::Steady,
 };
-
-/// Twins of one transaction of the steady updates, and the time between two.
-const UPDATE_TWINS: i32 = 20;
-const UPDATE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A graph in a database of its own, and a capture of it.
 pub(crate) struct Source {
@@ -48,20 +44,6 @@ pub(crate) fn source(
 pub(crate) async fn postgres() -> Result<&'static Postgres> {
     static POSTGRES: OnceCell<Postgres> = OnceCell::const_new();
     POSTGRES.get_or_try_init(async || Postgres::start(&scene::dir("source")?).await).await
-}
-
-/// Updates that go on.
-pub(crate) struct Updates {
-    enough: CancellationToken,
-    writer: JoinHandle<Result<()>>,
-}
-
-impl Updates {
-    /// Ends them, and waits until all are committed.
-    pub(crate) async fn end(self) -> Result<()> {
-        self.enough.cancel();
-        self.writer.await?
-    }
 }
 
 impl Source {
@@ -132,23 +114,9 @@ impl Source {
         Ok(self.postgres.connect(&self.name).await?.batch_execute(&statement).await?)
     }
 
-    /// Updates the first `twins` twins of the prefix again and again, twenty in a transaction, until it is ended.
-    pub(crate) async fn update_all_the_time(&self, prefix: &str, twins: i32) -> Result<Updates> {
-        let bulk = Bulk::new(self.graph().await?, prefix).await?;
-        let enough = CancellationToken::new();
-        let is_enough = enough.clone();
-        let mut pace = tokio::time::interval(UPDATE_INTERVAL);
-        let writer = tokio::spawn(async move {
-            for from in (0..twins).step_by(UPDATE_TWINS as usize).cycle() {
-                if is_enough.is_cancelled() {
-                    break;
-                }
-                bulk.update(from, UPDATE_TWINS).await?;
-                pace.tick().await;
-            }
-            Ok(())
-        });
-        Ok(Updates { enough, writer })
+    /// Updates the first `twins` twins of the prefix again and again, until it is ended.
+    pub(crate) async fn update_all_the_time(&self, prefix: &str, twins: i32) -> Result<Steady> {
+        Steady::start(self.graph().await?, prefix, twins).await
     }
 
     /// Writes WAL that is nothing to capture.
