@@ -7,6 +7,7 @@ mod letters;
 mod parking;
 mod redriving;
 mod report;
+mod silence;
 mod task;
 
 use std::sync::Arc;

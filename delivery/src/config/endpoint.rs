@@ -15,8 +15,8 @@ pub struct EndpointSettings {
     /// How long a sink may take to finish what is on its way when it is closed, in milliseconds. Default 2,000: while
     /// it is closed for a partition that goes to another worker, its other events wait.
     pub close_timeout_ms: u64,
-    /// How long a destination may be without any answer while events are on their way before its endpoint counts as
-    /// down, in milliseconds. Default 10,000: a slow one has answered something by then.
+    /// How long a destination may be without an answer about any event, while some are on their way, before its endpoint
+    /// counts as down, in milliseconds. Default 10,000: a slow one has answered something by then.
     pub answer_timeout_ms: u64,
 }
 

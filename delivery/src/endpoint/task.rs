@@ -25,6 +25,7 @@ use super::letters::Letters;
 use super::parking::Parking;
 use super::redriving::Redriving;
 use super::report::EndpointReport;
+use super::silence::Silence;
 use super::{EndpointContext, LeaseSet, Redrive, Work};
 use crate::backlog::shelf::Trouble;
 use crate::delivery::Origin;
@@ -57,8 +58,7 @@ pub(super) struct Task {
     /// When to try to start it again.
     start_at: Option<Instant>,
     start_backoff: Backoff,
-    /// Since when the sink has had something and answered nothing.
-    silent_since: Option<Instant>,
+    silence: Silence,
     /// Where dead letters go; `None` when the endpoint has no container.
     letter_box: Option<LetterBox>,
     letters: Letters,
@@ -116,7 +116,7 @@ impl Task {
             sink: None,
             refused: None,
             start_at: None,
-            silent_since: None,
+            silence: Silence::default(),
             settled: Vec::new(),
             notices: Vec::new(),
             held,
@@ -238,6 +238,7 @@ impl Task {
         let Some(sink) = self.sink.take() else { return };
         let mut answers = sink.close(self.context.settings.close_timeout()).await;
         self.take_answers(&mut answers);
+        self.silence.closed();
         self.lane.restart(NO_SINK, now(), &mut self.settled);
     }
 
@@ -249,11 +250,15 @@ impl Task {
 
     fn take_answers(&mut self, answers: &mut Vec<Outcome>) {
         let now = now();
-        self.silent_since = None;
         let settled_before = self.settled.len();
         for outcome in answers.drain(..) {
-            if is_answer(&outcome.verdict) {
-                self.diversion.answered();
+            match &outcome.verdict {
+                Verdict::Retryable(error) if !error.about_event => self.silence.refused(error, now),
+                // The destination itself has said something, whatever it is.
+                Verdict::Delivered | Verdict::Permanent(_) | Verdict::Retryable(_) => {
+                    self.silence.end();
+                    self.diversion.answered();
+                }
             }
             if let Some(refusal) = self.lane.answer(outcome, now, &mut self.settled) {
                 self.refused(&refusal);
@@ -368,14 +373,6 @@ impl Task {
         self.notices.extend(not_parked);
         self.give_notice().await;
         self.context.metrics.forget(&self.endpoint.name);
-    }
-}
-
-/// The destination itself has said something, whatever it is.
-fn is_answer(verdict: &Verdict) -> bool {
-    match verdict {
-        Verdict::Delivered | Verdict::Permanent(_) => true,
-        Verdict::Retryable(error) => error.about_event,
     }
 }
 

@@ -11,9 +11,6 @@ use crate::endpoint::parking::Parkings;
 use crate::endpoint::report::EndpointReport;
 use crate::sink::Reachability;
 
-/// What is said of a destination that is connected and does not answer.
-const SILENT: &str = "the destination is connected, but has answered nothing for endpoint.answer_timeout_ms";
-
 impl Task {
     pub(super) fn follow_state(&mut self, now: Instant) {
         let reachability = match &self.sink {
@@ -21,21 +18,20 @@ impl Task {
             None => Reachability::Connecting,
         };
         let before = self.health.state;
-        if self.lane.in_flight() == 0 {
-            self.silent_since = None;
-        } else if self.silent_since.is_none() {
-            self.silent_since = Some(now);
-        }
-        let silent_for = self.silent_since.map(|since| now.saturating_duration_since(since));
-        let is_silent = silent_for.is_some_and(|silent| silent > self.context.settings.answer_timeout());
+        self.silence.follow(self.lane.in_flight(), now);
         match &reachability {
             Reachability::Unreachable(why) => self.diversion.trip(why),
-            Reachability::Connected if is_silent => self.diversion.trip(SILENT),
             // There is nothing to try it with.
             Reachability::Connected if self.lane.is_empty() && self.parking.is_empty() => {
-                self.diversion.answered()
+                self.silence.end();
+                self.diversion.answered();
             }
-            Reachability::Connected | Reachability::Connecting => {}
+            Reachability::Connected => {
+                if let Some(why) = self.silence.why(self.context.settings.answer_timeout(), now) {
+                    self.diversion.trip(why);
+                }
+            }
+            Reachability::Connecting => {}
         }
         if let Some(why) = &self.refused {
             self.diversion.trip(why);

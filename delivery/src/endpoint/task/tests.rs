@@ -161,6 +161,31 @@ async fn a_destination_that_never_answers_is_down_until_it_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_destination_that_takes_nothing_as_a_whole_is_down_and_says_why() {
+    // given a topic that is gone, of which each try is told
+    let mut scene = Scene::new();
+    let (handle, mut sink) = start(&mut scene).await;
+    handle.deliver(vec![delivery(1, "a", 1)]).unwrap();
+    let mut report = handle.report().clone();
+    let gone = SinkError::about_connection("UNKNOWN_TOPIC", "it is gone");
+    let down = loop {
+        tokio::select! {
+            down = report.wait_for(|report| report.state == State::Down) => break down.unwrap().clone(),
+            Some((token, _)) = sink.next() => sink.answer(token, Verdict::Retryable(gone.clone())).await,
+        }
+    };
+
+    // then the endpoint is down for this reason
+    assert_eq!(down.last_error, "UNKNOWN_TOPIC: it is gone");
+
+    // until it is there
+    sink.connect();
+    assert_eq!(sink.take().await.as_deref(), Some("1"));
+    assert_eq!(scene.settled(1).await, [1]);
+    report.wait_for(|report| report.state == State::Healthy).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sink_that_ends_by_itself_is_replaced() {
     let mut scene = Scene::new();
     let (handle, mut sink) = start(&mut scene).await;
