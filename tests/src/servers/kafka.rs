@@ -39,10 +39,24 @@ impl Kafka {
     /// # Errors
     /// When Kafka or Java is not installed or it does not start.
     pub async fn start(dir: &Path) -> Result<Self> {
+        Self::start_as(dir, "auto.create.topics.enable=true\n").await
+    }
+
+    /// Starts one that has only the topics that it is told to create.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_without_topics(dir: &Path) -> Result<Self> {
+        Self::start_as(dir, "auto.create.topics.enable=false\n").await
+    }
+
+    /// `further` properties beside those that every broker here has.
+    async fn start_as(dir: &Path, further: &str) -> Result<Self> {
         let dir = checkout::create(dir)?;
         let port = ports::free()?;
         std::fs::write(dir.join("log4j2.yaml"), LOGGING)?;
-        std::fs::write(dir.join("server.properties"), properties(&dir, port, ports::free()?))?;
+        let properties = properties(&dir, port, ports::free()?) + further;
+        std::fs::write(dir.join("server.properties"), properties)?;
         if !dir.join("data").exists() {
             format(&dir)?;
         }
@@ -127,7 +141,6 @@ listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 log.dirs={data}
 num.partitions=4
-auto.create.topics.enable=true
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
 transaction.state.log.replication.factor=1

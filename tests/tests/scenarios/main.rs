@@ -12,7 +12,9 @@ mod backlog_store;
 mod holders;
 mod judgement;
 mod load;
+mod side;
 mod steady;
+mod unsettled;
 
 mod raw;
 mod source;
@@ -59,6 +61,7 @@ mod server_faults;
 mod shortage;
 mod stopping;
 mod stores;
+mod topic;
 mod zombie;
 
 mod authority;

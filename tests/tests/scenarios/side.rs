@@ -1,0 +1,76 @@
+//! One more endpoint beside those of the load's stack: it gets all events, and has a fault that must not touch the others.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use twinroute_proto::routes::v1::{
+    CreateEndpointRequest, CreateEventRouteRequest, DeleteEndpointRequest, DeleteEventRouteRequest, Endpoint,
+    EventRoute, endpoint::Destination,
+};
+use twinroute_tests::{
+    consumers::Consumer,
+    oracle::{self, Arrival, Verdict},
+    stack::routes,
+};
+
+use crate::{
+    judgement::{Missing, account, arrivals, brief},
+    load::{LOAD_DEADLINE, Load},
+};
+
+/// The endpoint and its route, which have one name.
+pub(crate) struct Side {
+    name: &'static str,
+}
+
+impl Side {
+    /// Makes them; they are in force when this returns.
+    pub(crate) async fn add(load: &Load, name: &'static str, destination: Destination) -> Result<Self> {
+        let destination = Some(destination);
+        let endpoint = Endpoint { name: name.to_owned(), destination, ..Endpoint::default() };
+        let route = EventRoute {
+            name: name.to_owned(),
+            endpoint_name: name.to_owned(),
+            filter: "true".to_owned(),
+            ..EventRoute::default()
+        };
+        let mut client = routes::client(&load.stack).await?;
+        client.create_endpoint(CreateEndpointRequest { endpoint: Some(endpoint) }).await?;
+        client.create_event_route(CreateEventRouteRequest { event_route: Some(route) }).await?;
+        routes::until_in_force(&load.stack, name).await?;
+        Ok(Self { name })
+    }
+
+    /// Waits until every change of the prefix has come, to `consumer` or as one of those that had come `before`; then nothing
+    /// may be lost, out of order, under two ids, or made up.
+    pub(crate) async fn settles_after(
+        &self,
+        load: &Load,
+        prefix: &str,
+        (mut before, consumer): (Vec<Arrival>, &Consumer),
+        fault: &str,
+    ) -> Result<Verdict> {
+        let begun = Instant::now();
+        let expected = load.expected(prefix).await?;
+        let all = Missing::of(&expected).but(&before).tracker();
+        let what = format!("all changes at endpoint {}", self.name);
+        consumer.inbox().until(LOAD_DEADLINE, &what, all).await?;
+        before.extend(arrivals(consumer.inbox(), prefix));
+        let verdict = oracle::judge(&expected, &before);
+        let account = account(std::slice::from_ref(&verdict), fault, begun);
+        load.steps.done(&format!("{prefix}, at endpoint {}: {account}", self.name));
+        ensure!(verdict.is_kept(), "{}: {}", self.name, brief(&verdict));
+        Ok(verdict)
+    }
+
+    /// Deletes them. Nothing may be left in the endpoint's backlog.
+    pub(crate) async fn remove(self, load: &Load) -> Result<()> {
+        let mut client = routes::client(&load.stack).await?;
+        let name = self.name.to_owned();
+        let route = DeleteEventRouteRequest { name: name.clone(), ..DeleteEventRouteRequest::default() };
+        client.delete_event_route(route).await?;
+        load.until_endpoint(&name, LOAD_DEADLINE, |state| state.backlog_events == 0).await?;
+        client.delete_endpoint(DeleteEndpointRequest { name, ..DeleteEndpointRequest::default() }).await?;
+        Ok(())
+    }
+}
