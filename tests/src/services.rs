@@ -1,6 +1,9 @@
 //! The three services as processes of their own, each with its configuration in a file beside its log.
 
+mod small_disk;
+
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
     time::Duration,
@@ -17,11 +20,15 @@ const READY_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a service may take to drain: its own grace period and a little more.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 
+/// The folder in which workers of one directory park.
+const BACKLOG: &str = "backlog";
+
 /// A service: its process, and where it listens. Ports stay its own over restarts.
 #[derive(Debug)]
 pub struct Service {
     name: String,
-    program: PathBuf,
+    /// The program, and before it what it is started by.
+    command: Vec<OsString>,
     config: PathBuf,
     log: PathBuf,
     process: Process,
@@ -55,7 +62,26 @@ impl Service {
     ///
     /// # Errors
     /// When the binary is not built, or cannot be started.
-    pub fn start(program: Program, name: &str, mut settings: Value, dir: &Path) -> Result<Self> {
+    pub fn start(program: Program, name: &str, settings: Value, dir: &Path) -> Result<Self> {
+        Self::start_by(Vec::new(), program, name, settings, dir)
+    }
+
+    /// Starts a worker whose backlog is on a disk of so many bytes. The disk is empty but for the id of the store that is in
+    /// `dir`, nobody else sees it, and it is gone with the worker.
+    ///
+    /// # Errors
+    /// As [`Self::start`]. Where no disk can be mounted the worker ends at once, and its log says so.
+    pub fn start_on_small_disk(name: &str, settings: Value, dir: &Path, bytes: u64) -> Result<Self> {
+        Self::start_by(small_disk::before(&dir.join(BACKLOG), bytes), Program::Delivery, name, settings, dir)
+    }
+
+    fn start_by(
+        mut command: Vec<OsString>,
+        program: Program,
+        name: &str,
+        mut settings: Value,
+        dir: &Path,
+    ) -> Result<Self> {
         let dir = checkout::create(dir)?;
         let (config, log) = (dir.join(format!("{name}.yaml")), dir.join(format!("{name}.log")));
         let http_port = ports::free()?;
@@ -63,7 +89,7 @@ impl Service {
         let grpc_port = match program {
             Program::Delivery => {
                 // Shared by all workers of the same directory.
-                merge(&mut settings, "backlog", "url", format!("file://{}/backlog", dir.display()));
+                merge(&mut settings, "backlog", "url", format!("file://{}/{BACKLOG}", dir.display()));
                 None
             }
             Program::Capture | Program::RoutesApi => {
@@ -74,9 +100,9 @@ impl Service {
         };
         // JSON is YAML.
         std::fs::write(&config, serde_json::to_vec_pretty(&settings)?)?;
-        let program = checkout::binary(program.binary())?;
-        let process = launch(name, &program, &config, &log)?;
-        Ok(Self { name: name.to_owned(), program, config, log, process, grpc_port, http_port })
+        command.push(checkout::binary(program.binary())?.into());
+        let process = launch(name, &command, &config, &log)?;
+        Ok(Self { name: name.to_owned(), command, config, log, process, grpc_port, http_port })
     }
 
     /// Where it serves gRPC; empty for a worker, which serves none.
@@ -162,7 +188,7 @@ impl Service {
     /// # Errors
     /// When it cannot be started.
     pub fn start_again(&mut self) -> Result<()> {
-        self.process = launch(&self.name, &self.program, &self.config, &self.log)?;
+        self.process = launch(&self.name, &self.command, &self.config, &self.log)?;
         Ok(())
     }
 
@@ -175,9 +201,10 @@ impl Service {
     }
 }
 
-fn launch(name: &str, program: &Path, config: &Path, log: &Path) -> Result<Process> {
-    let mut command = Command::new(program);
-    command.arg("--config").arg(config);
+fn launch(name: &str, command: &[OsString], config: &Path, log: &Path) -> Result<Process> {
+    let (first, further) = command.split_first().context("no command")?;
+    let mut command = Command::new(first);
+    command.args(further).arg("--config").arg(config);
     Process::start(name, command, log)
 }
 

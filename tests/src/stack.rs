@@ -160,6 +160,21 @@ impl Stack {
     /// # Errors
     /// When it cannot be started.
     pub fn add_worker(&mut self) -> Result<()> {
+        let (name, settings) = self.next_worker();
+        self.workers.push(Service::start(Program::Delivery, &name, settings, &self.dir)?);
+        Ok(())
+    }
+
+    /// Starts a worker that the caller keeps, with its backlog on a disk of so many bytes that is its own.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_worker_on_small_disk(&mut self, bytes: u64) -> Result<Service> {
+        let (name, settings) = self.next_worker();
+        Service::start_on_small_disk(&name, settings, &self.dir, bytes)
+    }
+
+    fn next_worker(&mut self) -> (String, serde_json::Value) {
         self.workers_started += 1;
         let name = format!("delivery-{}", self.workers_started);
         let settings = json!({
@@ -167,8 +182,7 @@ impl Stack {
             "capture": { "addresses": format!("http://{}", self.capture.grpc()) },
             "routes_api": { "addresses": format!("http://{}", self.routes_api.grpc()) },
         });
-        self.workers.push(Service::start(Program::Delivery, &name, settings, &self.dir)?);
-        Ok(())
+        (name, settings)
     }
 
     /// Asks the services to drain and waits for their end. Capture first: it has the workers settle all that it has read,

@@ -46,6 +46,7 @@ mod capture_kills;
 mod crowds;
 mod dead_letters;
 mod forgotten;
+mod full_disk;
 mod gaps;
 mod group;
 mod handover;
