@@ -11,6 +11,7 @@ pub mod wait;
 
 pub mod ports;
 pub mod process;
+pub mod proxy;
 
 pub mod servers;
 pub mod services;

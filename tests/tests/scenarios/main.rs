@@ -60,6 +60,7 @@ mod redrive_jobs;
 mod scaling;
 mod server_faults;
 mod shortage;
+mod slow_answers;
 mod stopping;
 mod stores;
 mod topic;
