@@ -1,7 +1,5 @@
 //! Capture killed (-9) again and again, at any moment: a consumer with a record of its own gets everything.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use serde_json::json;
 use twinroute_tests::{
@@ -12,7 +10,7 @@ use twinroute_tests::{
 
 use crate::{
     alone::{SUBSCRIPTION, alone},
-    ordeal::{Ordeal, SETTLE_DEADLINE, is_ready_again, random},
+    ordeal::{Ordeal, SETTLE_DEADLINE, is_ready_again, moment},
     writer::Writer,
 };
 
@@ -21,12 +19,6 @@ const STREAM_MS: usize = 2_000;
 
 /// A start that is cut short is cut within so many milliseconds: it takes about that long.
 const START_MS: usize = 600;
-
-/// A moment at random, to which nothing leads.
-async fn moment(below_ms: usize) -> Result<()> {
-    tokio::time::sleep(Duration::from_millis(u64::try_from(random(below_ms))?)).await;
-    Ok(())
-}
 
 #[test]
 fn capture_killed_at_random_under_load_loses_nothing() -> Result<()> {

@@ -18,7 +18,7 @@ fn a_worker_killed_in_the_middle_of_a_hundred_thousand_updates_loses_nothing() -
         load.stack.add_worker()?;
         updates.end().await?;
         // Then all arrives at each sink, in order
-        load.settles(twins).await?;
+        load.settles_after(twins, "a killed worker").await?;
         Ok(())
     })
 }
@@ -36,7 +36,7 @@ fn capture_killed_in_the_middle_of_updates_loses_nothing() -> Result<()> {
         load.stack.capture.start_again()?;
         updates.end().await?;
         // Then all arrives at each sink, in order
-        load.settles(twins).await?;
+        load.settles_after(twins, "capture killed").await?;
         Ok(())
     })
 }
@@ -52,7 +52,7 @@ fn capture_killed_in_the_middle_of_a_large_transaction_loses_nothing() -> Result
         load.stack.capture.kill().await?;
         load.stack.capture.start_again()?;
         // Then all arrives at each sink, in order
-        load.settles(twins).await?;
+        load.settles_after(twins, "capture killed").await?;
         Ok(())
     })
 }
@@ -64,7 +64,7 @@ fn one_transaction_larger_than_every_bound_arrives_whole_and_once() -> Result<()
         let twins = "large-transaction";
         load.create_small(twins, 300_000).await?;
         // Then all of it arrives at each sink, without a repeat
-        let verdicts = load.settles(twins).await?;
+        let verdicts = load.settles_after(twins, "none explains any").await?;
         assert_eq!(verdicts.0.map(|verdict| verdict.repeated), [0, 0, 0]);
         Ok(())
     })

@@ -64,6 +64,7 @@ mod slow_answers;
 mod stopping;
 mod stores;
 mod topic;
+mod worker_kills;
 mod zombie;
 
 mod authority;

@@ -107,6 +107,12 @@ pub(crate) fn random(bound: usize) -> usize {
     usize::try_from(RandomState::new().hash_one(0) % bound.max(1)).unwrap_or_default()
 }
 
+/// A moment at random, to which nothing leads.
+pub(crate) async fn moment(below_ms: usize) -> Result<()> {
+    tokio::time::sleep(Duration::from_millis(u64::try_from(random(below_ms))?)).await;
+    Ok(())
+}
+
 /// Copies of an event are the same to the byte, and none comes twice in one stream.
 fn copies_are_equal(events: &[Record]) -> Result<()> {
     let mut first = HashMap::new();

@@ -43,7 +43,7 @@ fn what_a_killed_worker_has_parked_is_delivered_by_the_next_holder() -> Result<(
         load.until_endpoint("mqtt", DEADLINE, |state| state.backlog_events >= 5_000).await?;
         // And when the broker is back, all arrives, in order
         load.stack.servers.mosquitto.start_again().await?;
-        load.settles(twins).await?;
+        load.settles_after(twins, "killed workers had not acknowledged what they had delivered").await?;
         let drained = load.until_endpoint("mqtt", DEADLINE, |state| state.backlog_bytes == 0).await?;
         assert_eq!(drained.backlog_events, 0);
         Ok(())
@@ -65,7 +65,7 @@ fn workers_that_are_restarted_during_an_outage_repeat_nothing() -> Result<()> {
         // And the broker is back
         load.stack.servers.mosquitto.start_again().await?;
         // Then all arrives, once
-        let verdicts = load.settles(twins).await?;
+        let verdicts = load.settles_after(twins, "none explains any").await?;
         assert_eq!(verdicts.0.map(|verdict| verdict.repeated), [0, 0, 0]);
         Ok(())
     })
@@ -87,7 +87,7 @@ fn a_kafka_that_accepts_and_never_answers_holds_up_nobody() -> Result<()> {
         load.until_confirmed(written).await?;
         // And when the broker goes on, all arrives, in order
         load.stack.servers.kafka.process().resume()?;
-        load.settles(twins).await?;
+        load.settles_after(twins, "what had no answer when its events were parked").await?;
         Ok(())
     })
 }
@@ -108,7 +108,7 @@ fn while_the_blobs_of_kusto_are_away_the_others_go_on() -> Result<()> {
         load.until_confirmed(written).await?;
         // And when it is back, all arrives, in order
         load.stack.servers.azurite.start_again().await?;
-        load.settles(twins).await?;
+        load.settles_after(twins, "blobs whose upload had no answer").await?;
         Ok(())
     })
 }
@@ -137,7 +137,7 @@ fn a_damaged_segment_stops_its_partition_and_is_named() -> Result<()> {
             worker.start_again()?;
             worker.until_ready().await?;
         }
-        load.settles(twins).await?;
+        load.settles_after(twins, "killed workers had not noted what they had delivered").await?;
         Ok(())
     })
 }

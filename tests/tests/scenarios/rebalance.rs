@@ -28,7 +28,7 @@ fn workers_that_come_and_go_under_load_cost_not_even_a_repeat() -> Result<()> {
         }
         updates.end().await?;
         // Then all arrives, each event once
-        let verdicts = load.settles(twins).await?;
+        let verdicts = load.settles_after(twins, "none explains any").await?;
         assert_eq!(verdicts.0.map(|verdict| verdict.repeated), [0, 0, 0]);
         Ok(())
     })
@@ -49,7 +49,7 @@ fn a_worker_that_was_frozen_for_longer_than_its_lease_does_no_harm_when_it_goes_
         // And it goes on with what it still has
         load.stack.workers.first_mut().context("a worker")?.process().resume()?;
         // Then all arrives, in order
-        load.settles(twins).await?;
+        load.settles_after(twins, "a frozen worker had not acknowledged what it had delivered").await?;
         Ok(())
     })
 }

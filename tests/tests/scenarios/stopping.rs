@@ -22,7 +22,7 @@ fn services_that_are_stopped_under_load_settle_and_repeat_nothing() -> Result<()
         }
         updates.end().await?;
         // Then all arrives, each event once
-        let verdicts = load.settles(twins).await?;
+        let verdicts = load.settles_after(twins, "none explains any").await?;
         assert_eq!(verdicts.0.map(|verdict| verdict.repeated), [0, 0, 0]);
         Ok(())
     })
