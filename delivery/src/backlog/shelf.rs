@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use twinroute_common::partition::Epoch;
 
+pub use self::choice::DELETED_MAX;
 pub use self::limits::{Leave, ShelfLimits};
 use self::overflow::Overflowing;
 use self::segments::{Segments, Stored};
@@ -47,6 +48,7 @@ pub struct Shelf {
     behind_since: Option<Instant>,
     /// What is being given up for want of room; it stands before what is behind the segments.
     overflow: Vec<Overflowing>,
+    last_ticket: u64,
     /// What is being written.
     writing: Option<Writing>,
     running: Option<Operation>,
@@ -112,6 +114,7 @@ impl Shelf {
             behind_bytes: 0,
             behind_since: None,
             overflow: Vec::new(),
+            last_ticket: 0,
             writing: None,
             running: None,
             again: Vec::new(),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
+use futures_util::stream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use twinroute_common::causes::Causes;
@@ -50,6 +51,9 @@ pub enum StoreError {
     /// The store's id is no text.
     #[error("the object {ID_OBJECT} of the backlog store holds no id: something else wrote it")]
     Id,
+    /// Nothing is where it was.
+    #[error("the backlog store is gone: its object {ID_OBJECT} is missing, or another one")]
+    Gone,
     /// An operation took too long.
     #[error("the backlog store has not answered for {} s", .0.as_secs())]
     Silent(Duration),
@@ -62,6 +66,9 @@ impl StoreError {
         matches!(self, Self::Operation(_) | Self::Silent(_))
     }
 }
+
+/// Objects that one operation deletes at a time.
+const DELETIONS_MAX: usize = 16;
 
 /// The store of the parked backlog.
 #[derive(Clone)]
@@ -128,6 +135,9 @@ impl Store {
             }
             Operation::Read(segment, delivered) => {
                 let segment = read(objects, &segment).await?;
+                if segment.is_none() {
+                    self.is_there(objects).await?;
+                }
                 let delivered = read(objects, &delivered).await?.unwrap_or_default();
                 // What cannot be read here costs repeats, never an event.
                 Ok(Outcome::Read(segment, serde_json::from_slice(&delivered).unwrap_or_default()))
@@ -140,11 +150,25 @@ impl Store {
                 }
             }
             Operation::Delete(objects) => {
-                for object in objects {
-                    container.delete(&Path::from(object)).await?;
+                let deletions = objects.into_iter().map(|object| {
+                    let container = &container;
+                    async move { container.delete(&Path::from(object)).await }
+                });
+                let mut deletions = stream::iter(deletions).buffer_unordered(DELETIONS_MAX);
+                while let Some(deleted) = deletions.next().await {
+                    deleted?;
                 }
                 Ok(Outcome::Done)
             }
+        }
+    }
+
+    /// A segment that is gone was delivered by a former holder, unless the whole store is gone: a container that was
+    /// deleted, a disk that is not mounted.
+    async fn is_there(&self, objects: &dyn ObjectStore) -> Result<(), StoreError> {
+        match read(objects, ID_OBJECT).await? {
+            Some(id) if *id.trim_ascii() == *self.id.as_bytes() => Ok(()),
+            _ => Err(StoreError::Gone),
         }
     }
 }

@@ -38,7 +38,10 @@ pub(super) enum Subject {
         why: String,
     },
     /// An event that the parked backlog has no room for.
-    Overflow,
+    Overflow {
+        /// Its shelf's name of it.
+        ticket: u64,
+    },
 }
 
 /// What became of a letter.
@@ -76,8 +79,13 @@ impl Letters {
     }
 
     /// Begins to write the letter of an event that the parked backlog has no room for.
-    pub(super) fn write_overflow(&mut self, letter_box: LetterBox, delivery: Delivery, failure: Failure) {
-        self.begin(letter_box, Subject::Overflow, delivery, failure);
+    pub(super) fn write_overflow(
+        &mut self,
+        letter_box: LetterBox,
+        (ticket, delivery): (u64, Delivery),
+        failure: Failure,
+    ) {
+        self.begin(letter_box, Subject::Overflow { ticket }, delivery, failure);
     }
 
     fn begin(&mut self, letter_box: LetterBox, subject: Subject, delivery: Delivery, failure: Failure) {

@@ -124,7 +124,7 @@ impl Redriving {
         let present = self.open.get_mut(&event_id).filter(|open| open.lease == lease);
         if let Some(open) = present {
             // It was with the sink when its job ended: the one that takes its place is told what becomes of it.
-            (open.job, open.pass_over, open.answer) = (job, pass_over, answer);
+            (open.letter, open.job, open.pass_over, open.answer) = (letter, job, pass_over, answer);
             return None;
         }
         let open = Open { lease, letter, job, pass_over, answer, is_delivered: false };

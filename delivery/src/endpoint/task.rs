@@ -196,8 +196,10 @@ impl Task {
         self.letters.forget(leases);
         self.sort_settled();
         let until = now() + self.context.settings.close_timeout();
-        self.redriving.release(leases, until).await;
-        self.parking.release(leases, &mut self.lane, &mut self.notices, until).await;
+        tokio::join!(
+            self.redriving.release(leases, until),
+            self.parking.release(leases, &mut self.lane, &mut self.notices, until),
+        );
         self.give_notice().await;
         let _gone = done.send(());
     }

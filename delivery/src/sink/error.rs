@@ -19,6 +19,12 @@ impl SinkError {
         Self::about_connection("BEHIND_A_FAILURE", message)
     }
 
+    /// It comes of another event, and says nothing of the destination: what stood behind one that failed, or with one that
+    /// is too large in a batch.
+    pub(crate) fn is_consequence(&self) -> bool {
+        !self.about_event && matches!(self.code, "BEHIND_A_FAILURE" | "MSG_SIZE_TOO_LARGE")
+    }
+
     /// The verdict that lets the event be tried again.
     pub(crate) fn retryable(self) -> Verdict {
         Verdict::Retryable(self)

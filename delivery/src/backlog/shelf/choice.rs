@@ -11,6 +11,8 @@ use crate::backlog::segment;
 
 /// So many times longer events wait to be parked while the destination takes what is before them.
 const CATCHING_UP: u32 = 5;
+/// Objects deleted by one operation: more would take a store far away longer than an operation may.
+pub const DELETED_MAX: usize = 200;
 
 impl Shelf {
     /// The next operation, if one may be started at `now`. It runs until its outcome is told.
@@ -34,7 +36,9 @@ impl Shelf {
             return None;
         }
         let again = self.again.iter().map(|(at, _)| *at).min();
-        let parked = self.behind_since.filter(|_| self.is_to_be_parked(leave));
+        // Until the claim is durable nothing else is begun while something waits for its next try.
+        let may_park = self.phase == Phase::Claimed || self.again.is_empty();
+        let parked = self.behind_since.filter(|_| may_park && self.is_to_be_parked(leave));
         again.into_iter().chain(parked.map(|since| since + self.linger(leave))).min()
     }
 
@@ -76,10 +80,10 @@ impl Shelf {
         }
         // Otherwise a store that takes longer for a write than the next one waits would never be read.
         if is_due && !self.has_written {
-            return Some(self.write());
+            return Some(self.write(leave));
         }
         let other = self.skip_next().or_else(|| self.delete());
-        other.or_else(|| self.read_next(leave)).or_else(|| is_due.then(|| self.write()))
+        other.or_else(|| self.read_next(leave)).or_else(|| is_due.then(|| self.write(leave)))
     }
 
     fn delete(&self) -> Option<Operation> {
@@ -87,7 +91,7 @@ impl Shelf {
             return None;
         }
         if !self.garbage.is_empty() {
-            return Some(Operation::Delete(self.garbage.clone()));
+            return Some(Operation::Delete(self.garbage.iter().take(DELETED_MAX).cloned().collect()));
         }
         self.segments.finished().map(|name| Operation::Delete(self.objects_of(name).into()))
     }
@@ -107,9 +111,9 @@ impl Shelf {
         (leave.park || !self.segments.all_with_lane()) && self.writing.is_none()
     }
 
-    /// The next segment is within the endpoint's bound.
+    /// A segment of the first event that waits is within the endpoint's bound.
     pub(super) fn has_room(&self, leave: Leave) -> bool {
-        leave.write_bytes >= self.behind_bytes.min(self.limits.segment_bytes_max)
+        self.behind.front().is_none_or(|first| segment::bytes_of(&first.event) <= leave.write_bytes)
     }
 
     fn is_due(&self, leave: Leave, now: Instant) -> bool {
@@ -138,13 +142,17 @@ impl Shelf {
         Operation::Claim(self.folder.object(&ObjectKind::Claim(self.epoch)), content.into())
     }
 
-    fn write(&mut self) -> Operation {
+    fn write(&mut self, leave: Leave) -> Operation {
+        let bytes_max = self.limits.segment_bytes_max.min(leave.write_bytes);
         let mut deliveries = Vec::new();
         let mut bytes = 0;
-        while bytes < self.limits.segment_bytes_max
-            && let Some(delivery) = self.behind.pop_front()
-        {
-            bytes += segment::bytes_of(&delivery.event);
+        while let Some(delivery) = self.behind.pop_front() {
+            let with_it = bytes + segment::bytes_of(&delivery.event);
+            if with_it > bytes_max && !deliveries.is_empty() {
+                self.behind.push_front(delivery);
+                break;
+            }
+            bytes = with_it;
             deliveries.push(delivery);
         }
         self.behind_bytes = self.behind_bytes.saturating_sub(bytes);

@@ -7,11 +7,13 @@ use std::time::Instant;
 
 use super::{Leave, Phase, Shelf};
 use crate::backlog::segment;
-use crate::delivery::{Delivery, Origin};
+use crate::delivery::Delivery;
 
 /// An event that is being given up.
 #[derive(Debug)]
 pub(super) struct Overflowing {
+    /// Its name: several events of one item have one origin.
+    ticket: u64,
     pub(super) delivery: Delivery,
     /// It could not be ended, and waits for the others.
     is_kept: bool,
@@ -29,29 +31,31 @@ impl Shelf {
     }
 
     /// Takes out the first event that waits, to be given up for want of room, if that may be. It comes to its end by
-    /// [`Shelf::end_overflow`] or [`Shelf::keep_overflow`].
-    pub fn next_overflow(&mut self, leave: Leave, now: Instant) -> Option<Delivery> {
+    /// [`Shelf::end_overflow`] or [`Shelf::keep_overflow`], which want the ticket that it is given.
+    pub fn next_overflow(&mut self, leave: Leave, now: Instant) -> Option<(u64, Delivery)> {
         self.overflows_at(leave).filter(|at| *at <= now)?;
         let delivery = self.behind.pop_front()?;
         self.behind_bytes = self.behind_bytes.saturating_sub(segment::bytes_of(&delivery.event));
         if self.behind.is_empty() {
             self.behind_since = None;
         }
-        self.overflow.push(Overflowing { delivery: delivery.clone(), is_kept: false });
-        Some(delivery)
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
+        self.overflow.push(Overflowing { ticket, delivery: delivery.clone(), is_kept: false });
+        Some((ticket, delivery))
     }
 
     /// An event that was taken out has come to its end; `false` when it is not here.
-    pub fn end_overflow(&mut self, origin: Origin, now: Instant) -> bool {
-        let Some(place) = self.place_of(origin) else { return false };
+    pub fn end_overflow(&mut self, ticket: u64, now: Instant) -> bool {
+        let Some(place) = self.place_of(ticket) else { return false };
         self.overflow.remove(place);
         self.put_kept_back(now);
         true
     }
 
     /// An event that was taken out could not be ended. When no other is on its way, all such are back at their place.
-    pub fn keep_overflow(&mut self, origin: Origin, now: Instant) {
-        if let Some(overflowing) = self.place_of(origin).and_then(|place| self.overflow.get_mut(place)) {
+    pub fn keep_overflow(&mut self, ticket: u64, now: Instant) {
+        if let Some(overflowing) = self.place_of(ticket).and_then(|place| self.overflow.get_mut(place)) {
             overflowing.is_kept = true;
         }
         self.put_kept_back(now);
@@ -65,8 +69,8 @@ impl Shelf {
         self.put_kept_back(now);
     }
 
-    fn place_of(&self, origin: Origin) -> Option<usize> {
-        self.overflow.iter().position(|overflowing| overflowing.delivery.origin == origin)
+    fn place_of(&self, ticket: u64) -> Option<usize> {
+        self.overflow.iter().position(|overflowing| overflowing.ticket == ticket)
     }
 
     fn put_kept_back(&mut self, now: Instant) {

@@ -120,8 +120,9 @@ fn what_there_is_no_room_for_is_given_up_in_order_and_comes_back_to_its_place() 
     let later = now + Duration::from_secs(1);
     assert!(shelf.next_overflow(full, now).is_none(), "before it has waited");
     assert!(shelf.next_overflow(room, later).is_none(), "though there is room");
-    let taken = [1, 2].map(|_| shelf.next_overflow(full, later).map(|delivery| delivery.origin));
-    assert_eq!(taken, [1, 2].map(|item| Some(delivery(item).origin)));
+    let taken = [1, 2].map(|_| shelf.next_overflow(full, later).unwrap());
+    assert_eq!(taken.each_ref().map(|(_, taken)| taken.origin), [1, 2].map(|item| delivery(item).origin));
+    let [first, second] = taken.map(|(ticket, _)| ticket);
     assert_eq!(shelf.stock().waiting_events, 3);
 
     // while they are on their way, nothing goes past them
@@ -129,9 +130,9 @@ fn what_there_is_no_room_for_is_given_up_in_order_and_comes_back_to_its_place() 
     assert!(!matches!(shelf.start(room, later), Some(Operation::Claim(..) | Operation::Write(..))));
 
     // when the first cannot be ended and the second can, then the first stands before the third again
-    shelf.keep_overflow(delivery(1).origin, later);
+    shelf.keep_overflow(first, later);
     assert!(shelf.next_overflow(full, later).is_none(), "behind one that was kept");
-    assert!(shelf.end_overflow(delivery(2).origin, later));
+    assert!(shelf.end_overflow(second, later));
     let direct = shelf.take_direct(Leave { park: false, ..LEAVE });
     let direct: Vec<Origin> = direct.iter().map(|delivery| delivery.origin).collect();
     assert_eq!(direct, [1, 3].map(|item| delivery(item).origin));
@@ -182,4 +183,72 @@ fn a_failing_write_leaves_reads_their_turn_and_keeps_its_place() {
     let again = shelf.start(LEAVE, later);
     assert!(matches!(again, Some(Operation::Write(..))), "{again:?}");
     assert_eq!(shelf.take(Outcome::Done, later).durable, [delivery(2).origin]);
+}
+
+#[test]
+fn of_several_events_of_one_item_each_is_given_up_or_kept_for_itself() {
+    for first_fails_first in [true, false] {
+        // given a full backlog, and three events of one item, of which two are being given up
+        let now = Instant::now();
+        let mut shelf = shelf(1);
+        step(&mut shelf, Outcome::Listed(Vec::new(), None), now);
+        for sequence in ["1", "2", "3"] {
+            let mut event = twin_update("a");
+            event.sequence = sequence.into();
+            shelf.push(Delivery { event: Arc::new(event), ..delivery(1) }, now);
+        }
+        let full = Leave { write_bytes: 0, ..LEAVE };
+        let later = now + Duration::from_secs(1);
+        let [first, second] = [1, 2].map(|_| shelf.next_overflow(full, later).unwrap().0);
+
+        // when the first fails and the second does not, in both orders
+        if first_fails_first {
+            shelf.keep_overflow(first, later);
+        }
+        assert!(shelf.end_overflow(second, later));
+        if !first_fails_first {
+            shelf.keep_overflow(first, later);
+        }
+
+        // then the first is at its place again
+        let direct = shelf.take_direct(Leave { park: false, ..LEAVE });
+        let direct: Vec<&str> = direct.iter().map(|delivery| &*delivery.event.sequence).collect();
+        assert_eq!(direct, ["1", "3"]);
+    }
+}
+
+#[test]
+fn while_the_folder_cannot_be_looked_at_nothing_is_due_before_the_next_try() {
+    let now = Instant::now();
+    let mut shelf = shelf(1);
+    shelf.push(delivery(1), now);
+    for _ in [Operation::List, Operation::List] {
+        // given an event that waits for long, and a look that fails
+        let later = now + Duration::from_secs(100);
+        step(&mut shelf, Outcome::Failed("no answer".to_owned()), later);
+
+        // then it is due at the next try
+        assert!(shelf.due_at(LEAVE).is_some_and(|at| at > later), "{:?}", shelf.due_at(LEAVE));
+        step(&mut shelf, Outcome::Listed(Vec::new(), None), later + Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn a_segment_is_no_larger_than_there_is_room_for() {
+    // given two events that one segment would hold, and room for one
+    let now = Instant::now();
+    let mut shelf = shelf(1);
+    shelf.limits.segment_bytes_max = u64::MAX;
+    step(&mut shelf, Outcome::Listed(Vec::new(), None), now);
+    let bytes = segment::bytes_of(&delivery(1).event);
+    shelf.push(delivery(1), now);
+    shelf.push(delivery(2), now);
+    let room = Leave { write_bytes: bytes, read_bytes: 0, ..LEAVE };
+    let later = now + Duration::from_secs(1);
+    shelf.start(room, later);
+    shelf.take(Outcome::Done, later);
+
+    // when it is written, then it has the first one only
+    assert!(matches!(shelf.start(room, later), Some(Operation::Write(..))));
+    assert_eq!(shelf.take(Outcome::Done, later).durable, [delivery(1).origin]);
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Conditions, Parking};
+use crate::backlog::shelf::Shelf;
 use crate::delivery::{Delivery, Origin};
 use crate::settlement::ItemRef;
 
@@ -12,7 +13,7 @@ impl Parking {
         &mut self,
         conditions: Conditions,
         now: Instant,
-    ) -> Option<Delivery> {
+    ) -> Option<(u64, Delivery)> {
         if !conditions.gives_up || self.overflow_from.is_some_and(|from| from > now) {
             return None;
         }
@@ -24,24 +25,28 @@ impl Parking {
     /// An event was given up. An item that needs nothing more by it is added to `settled`.
     pub(in crate::endpoint) fn end_overflow(
         &mut self,
-        origin: Origin,
+        (ticket, origin): (u64, Origin),
         now: Instant,
         settled: &mut Vec<ItemRef>,
     ) {
         self.overflow_backoff.reset();
-        let place = self.shelves.get_mut(&origin.partition());
-        if !place.is_some_and(|place| place.shelf.end_overflow(origin, now)) {
-            return;
+        if self.shelf_of(origin).is_some_and(|shelf| shelf.end_overflow(ticket, now)) {
+            self.settle(origin, settled);
         }
-        self.settle(origin, settled);
     }
 
     /// An event could not be given up: it waits again, and none is given up for a while.
-    pub(in crate::endpoint) fn keep_overflow(&mut self, origin: Origin, now: Instant) {
+    pub(in crate::endpoint) fn keep_overflow(&mut self, (ticket, origin): (u64, Origin), now: Instant) {
         self.overflow_from = Some(now + self.overflow_backoff.next());
-        if let Some(place) = self.shelves.get_mut(&origin.partition()) {
-            place.shelf.keep_overflow(origin, now);
+        if let Some(shelf) = self.shelf_of(origin) {
+            shelf.keep_overflow(ticket, now);
         }
+    }
+
+    /// The shelf of an event, unless its lease is over.
+    fn shelf_of(&mut self, origin: Origin) -> Option<&mut Shelf> {
+        let place = self.shelves.get_mut(&origin.partition())?;
+        Some(&mut place.shelf).filter(|shelf| shelf.lease() == origin.lease())
     }
 
     /// Nothing is given up any more of what was handed out.
@@ -56,13 +61,14 @@ impl Parking {
         self.parked_bytes_max
     }
 
-    /// This worker's part of it: as large as its part of all partitions.
+    /// This worker's part of it: as large as its part of all partitions, and one segment at least.
     pub(super) fn share_bytes_max(&self) -> u64 {
         match self.share {
             (_, 0) => self.parked_bytes_max,
             (held, count) => {
                 let share = u128::from(self.parked_bytes_max) * held as u128 / u128::from(count);
-                u64::try_from(share).unwrap_or(u64::MAX)
+                let segment = self.context.as_ref().map_or(0, |context| context.settings.segment_bytes_max);
+                u64::try_from(share).unwrap_or(u64::MAX).max(segment.min(self.parked_bytes_max))
             }
         }
     }

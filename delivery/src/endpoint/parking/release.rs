@@ -2,16 +2,25 @@
 
 use std::time::Instant;
 
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream;
+use tracing::warn;
+use twinroute_common::backoff::Backoff;
 
-use super::{Parking, ParkingContext};
-use crate::backlog::operation::Operation;
-use crate::backlog::shelf::Stock;
+use super::{Parking, ParkingContext, RETRY};
+use crate::backlog::name::Folder;
+use crate::backlog::operation::{Operation, Outcome};
+use crate::backlog::shelf::{DELETED_MAX, Stock};
+use crate::backlog::store::Store;
 use crate::delivery::Origin;
 use crate::endpoint::LeaseSet;
 use crate::endpoint::lane::Lane;
 use crate::holdings::Held;
 use crate::settlement::ItemRef;
+
+/// Attempts to delete what is parked of a deleted endpoint.
+const DELETE_ATTEMPTS: u32 = 4;
 
 impl Parking {
     /// Has nothing more to do with some leases. Operations that run come to their end, and how far segments are is noted,
@@ -80,10 +89,48 @@ impl Parking {
             }));
             // A worker that stops holds nothing any more, and what is parked is the next holder's.
             if held.by_number.contains_key(&partition) {
-                deletions.push((partition, Operation::Delete(objects)));
+                let parts = objects.chunks(DELETED_MAX);
+                deletions.extend(parts.map(|part| (partition, Operation::Delete(part.to_vec()))));
             }
         }
         self.busy.clear();
-        (items, unread_events, self.execute_all(deletions))
+        (items, unread_events, self.delete_all(deletions))
+    }
+
+    /// Deletes what is parked of an endpoint that is deleted. What stays in spite of some attempts would be delivered should
+    /// the endpoint be made again.
+    fn delete_all(&self, deletions: Vec<(u32, Operation)>) -> impl Future<Output = ()> + Send + use<> {
+        let context = self.context.clone();
+        let endpoint = self.endpoint.clone();
+        async move {
+            let Some(ParkingContext { store, settings }) = context else { return };
+            let deletions = deletions.into_iter().map(|(partition, operation)| {
+                let (store, folder) = (store.clone(), store.folder(&endpoint, partition));
+                async move { (delete(&store, &folder, operation).await, folder) }
+            });
+            let mut deletions = stream::iter(deletions).buffer_unordered(settings.operations_max as usize);
+            while let Some((deleted, folder)) = deletions.next().await {
+                if let Err(why) = deleted {
+                    warn!(
+                        endpoint,
+                        folder = folder.path(),
+                        "what is parked of a deleted endpoint stays: {why}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+async fn delete(store: &Store, folder: &Folder, operation: Operation) -> Result<(), String> {
+    let mut backoff = Backoff::new(RETRY.0, RETRY.1);
+    let mut attempts = 1;
+    loop {
+        match store.execute(folder, operation.clone()).await {
+            Outcome::Failed(why) if attempts == DELETE_ATTEMPTS => return Err(why),
+            Outcome::Failed(_) => tokio::time::sleep(backoff.next()).await,
+            _ => return Ok(()),
+        }
+        attempts += 1;
     }
 }

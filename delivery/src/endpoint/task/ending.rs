@@ -58,12 +58,14 @@ impl Task {
             Ok(()) => {
                 match subject {
                     Subject::Ended { token, why } => {
-                        if let Origin::Redriven(redriven) = origin {
+                        let is_ended = self.lane.settle_ended(token, &mut self.settled);
+                        if let (true, Origin::Redriven(redriven)) = (is_ended, origin) {
                             self.redriving.failed(redriven, why);
                         }
-                        self.lane.settle_ended(token, &mut self.settled);
                     }
-                    Subject::Overflow => self.parking.end_overflow(origin, now(), &mut self.notices),
+                    Subject::Overflow { ticket } => {
+                        self.parking.end_overflow((ticket, origin), now(), &mut self.notices);
+                    }
                 }
                 self.letters_outage.works();
             }
@@ -72,7 +74,7 @@ impl Task {
                 self.letters_outage.failed(&reason);
                 match subject {
                     Subject::Ended { token, .. } => self.lane.keep_ended(token, now()),
-                    Subject::Overflow => self.parking.keep_overflow(origin, now()),
+                    Subject::Overflow { ticket } => self.parking.keep_overflow((ticket, origin), now()),
                 }
             }
         }

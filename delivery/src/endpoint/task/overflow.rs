@@ -23,11 +23,11 @@ impl Task {
         let Some(letter_box) = self.letter_box.clone() else { return };
         let bound = self.parking.parked_bytes_max();
         while self.gives_up_overflow()
-            && let Some(delivery) = self.parking.next_overflow(self.conditions(now), now)
+            && let Some((ticket, delivery)) = self.parking.next_overflow(self.conditions(now), now)
         {
             let failure = Failure {
                 reason: format!(
-                    "it was not tried: the destination does not take events, and the parked backlog has reached its bound of \
+                    "it was not tried: events wait before it, and the parked backlog has reached the worker's part of its bound of \
                      {bound} bytes (parked_bytes_max)"
                 ),
                 code: BACKLOG_FULL,
@@ -35,7 +35,7 @@ impl Task {
                 time: Timestamp::now(),
                 redrive: None,
             };
-            self.letters.write_overflow(letter_box.clone(), delivery, failure);
+            self.letters.write_overflow(letter_box.clone(), (ticket, delivery), failure);
         }
     }
 }

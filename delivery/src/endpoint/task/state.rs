@@ -22,7 +22,11 @@ impl Task {
         match &reachability {
             Reachability::Unreachable(why) => self.diversion.trip(why),
             // There is nothing to try it with.
-            Reachability::Connected if self.lane.is_empty() && self.parking.is_empty() => {
+            Reachability::Connected
+                if self.lane.is_empty()
+                    && self.parking.is_empty()
+                    && !self.silence.is_fresh(self.context.settings.answer_timeout(), now) =>
+            {
                 self.silence.end();
                 self.diversion.answered();
             }

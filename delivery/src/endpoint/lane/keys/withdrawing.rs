@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::{EntryState, KeyId, Keys, NONE, index};
+use super::{EntryState, KeyId, Keys, NONE, Phase, index};
 use crate::delivery::{Delivery, Origin};
 
 impl Keys {
@@ -28,9 +28,12 @@ impl Keys {
     ) -> bool {
         let Some(queue) = self.queues.get_mut(key as usize) else { return false };
         let (mut id, mut last, mut stays) = (queue.front, NONE, true);
+        // The letter of this one is being written.
+        let ending = (queue.is_redriven && queue.phase == Phase::Ending).then_some(queue.front);
         while let Some(entry) = self.entries.get(id as usize) {
             let behind = entry.behind;
-            stays = stays && (entry.state != EntryState::Waiting || !is_meant(&entry.delivery));
+            let is_taken = entry.state == EntryState::Waiting && is_meant(&entry.delivery);
+            stays = stays && (ending == Some(id) || !is_taken);
             if stays {
                 last = id;
             } else {

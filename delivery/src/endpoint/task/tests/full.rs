@@ -111,6 +111,9 @@ async fn a_worker_parks_its_part_of_the_bound_only() {
         // given a worker that holds one of so many partitions, and a bound with room for two events
         let (mut scene, _root) = scene().await;
         scene.context.holdings.welcomed(partition_count);
+        if let Some(parking) = &mut scene.context.parking {
+            parking.settings.segment_bytes_max = 1;
+        }
         let directory = TempDir::new().unwrap();
         let mut bounded = full(directory.path(), OnFull::DeadLetter);
         bounded.policy.parked_bytes_max = Some(1_500);
