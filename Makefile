@@ -33,7 +33,7 @@ test: install ## all tests, on real servers and in containers
 	@$(CARGO) build --workspace --all-targets
 	@$(CARGO) test --workspace --no-fail-fast
 
-soak: install ## the long forms of the fault scenarios: 100 kills of capture, 40 of workers, 1,000,000 rows, five minutes without reading
+soak: install ## the long forms of the fault scenarios: 100 kills of capture, 50 of workers, 1,000,000 rows, five minutes without reading
 	@$(CARGO) build --workspace --all-targets
 	@TWINROUTE_SOAK=1 $(CARGO) test --workspace --test scenarios -- --nocapture $(SOAK)
 

@@ -16,7 +16,7 @@ const PAUSE_MS: usize = 5_000;
 
 #[test]
 fn workers_killed_at_random_under_load_lose_nothing() -> Result<()> {
-    let kills = if soak::is_on() { 40 } else { 4 };
+    let kills = if soak::is_on() { 50 } else { 4 };
     load(async |load| {
         // Given twins that are updated all the time
         let twins = "workers-killed";
