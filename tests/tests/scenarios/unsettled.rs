@@ -11,8 +11,10 @@ use twinroute_tests::services::Service;
 /// How often to look.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// What is promised of the other endpoints while one is broken.
+/// What is promised of the other endpoints while one is broken: the oldest event's age. The slot moves all the time; a busy
+/// machine may hold it up for a moment.
 const OLDEST_MAX: Duration = Duration::from_secs(10);
+const STANDSTILL_MAX: Duration = Duration::from_secs(20);
 
 /// Looks that go on.
 pub(crate) struct Unsettled {
@@ -58,7 +60,7 @@ impl Unsettled {
     pub(crate) async fn end(self) -> Result<Seen> {
         self.enough.cancel();
         let seen = self.looks.await??;
-        ensure!(seen.oldest < OLDEST_MAX && seen.standstill < OLDEST_MAX, "{seen:?}");
+        ensure!(seen.oldest < OLDEST_MAX && seen.standstill < STANDSTILL_MAX, "{seen:?}");
         Ok(seen)
     }
 }
