@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use twinroute_proto::routes::v1::EndpointHealth;
 
 use crate::{backlog_store::segments, holders::until_held_by, load::load, scene::DEADLINE};
@@ -34,14 +34,21 @@ fn what_a_worker_parks_after_it_has_lost_its_partitions_is_nothing() -> Result<(
         until_held_by(&load.stack.capture, 1).await?;
         let written = load.stack.servers.postgres.wal_end().await?;
         load.until_confirmed(written).await?;
-        // And it goes on with what it had begun: a write that comes to its end, which is not left to luck
+        // And it goes on with what it had begun: writes that come to their end, which is not left to luck
         let segments = segments(&load.backlog(), "kafka")?;
-        let (of_zombie, late) = late(&segments).context("no segment of before")?;
-        std::fs::copy(of_zombie, late)?;
+        let late = late(&segments);
+        ensure!(!late.is_empty(), "no partition has segments of before");
+        for (of_zombie, late) in late {
+            std::fs::copy(of_zombie, late)?;
+        }
         load.stack.workers.first_mut().context("a worker")?.process().resume()?;
         until_held_by(&load.stack.capture, 2).await?;
         let woken = load.stack.servers.postgres.wal_end().await?;
         load.until_confirmed(woken).await?;
+        // And the other one leaves, so that it takes over the partitions that it had
+        let ended = load.stack.workers.pop().context("a worker")?.terminate().await?;
+        assert!(ended.success(), "{ended}");
+        until_held_by(&load.stack.capture, 1).await?;
         // And Kafka is back
         load.stack.servers.kafka.start_again().await?;
         updates.end().await?;
@@ -53,12 +60,17 @@ fn what_a_worker_parks_after_it_has_lost_its_partitions_is_nothing() -> Result<(
     })
 }
 
-/// The last segment of an epoch after which there is a later one, and the name of one that is written behind it.
-fn late(segments: &BTreeSet<PathBuf>) -> Option<(&PathBuf, PathBuf)> {
-    let (last, _) = segments.iter().zip(segments.iter().skip(1)).find(|(one, next)| {
+/// Of each partition that has a later epoch by now: the last segment of the one before, and the name of a segment that is
+/// written behind it.
+fn late(segments: &BTreeSet<PathBuf>) -> Vec<(&PathBuf, PathBuf)> {
+    let neighbours = segments.iter().zip(segments.iter().skip(1));
+    let last = neighbours.filter(|(one, next)| {
         let (one, next) = (one.parent(), next.parent());
         one != next && one.and_then(Path::parent) == next.and_then(Path::parent)
-    })?;
-    let (_, rest) = last.file_name()?.to_str()?.split_once('-')?;
-    Some((last, last.with_file_name(format!("{LATE}-{rest}"))))
+    });
+    let late = last.filter_map(|(last, _)| {
+        let (_, rest) = last.file_name()?.to_str()?.split_once('-')?;
+        Some((last, last.with_file_name(format!("{LATE}-{rest}"))))
+    });
+    late.collect()
 }
