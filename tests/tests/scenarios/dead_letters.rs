@@ -12,8 +12,9 @@ use twinroute_proto::routes::v1::{
 use twinroute_tests::{servers::azurite::sas, wait};
 
 use crate::{
-    letters::{ENDPOINT, TOO_LARGE_BYTES, letters},
+    letters::{TOO_LARGE_BYTES, letters},
     scene::DEADLINE,
+    undelivered::ENDPOINT,
 };
 
 /// Twins that are written beside.

@@ -10,9 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tonic::transport::Channel;
 use twinroute_proto::routes::v1::{
-    CreateEndpointRequest, CreateEventRouteRequest, DeadLetterContainer, Endpoint, EndpointState, EventRoute,
-    GetEndpointRequest, KafkaOptions, Secret, endpoint::Destination,
-    routes_service_client::RoutesServiceClient, secret,
+    DeadLetterContainer, Endpoint, EndpointState, routes_service_client::RoutesServiceClient,
 };
 use twinroute_tests::{
     consumers::{Consumer, kafka},
@@ -29,14 +27,11 @@ use twinroute_tests::{
 use crate::{
     scene::{self, DEADLINE},
     source::{Source, source},
+    undelivered::{Routes, value},
 };
 
-/// The endpoint and its route.
-pub(crate) const ENDPOINT: &str = "kafka";
 /// More than a Kafka broker takes by default.
 pub(crate) const TOO_LARGE_BYTES: usize = 2_000_000;
-/// Any 32 bytes in base64, for a database that lasts as long as the scenario.
-const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// A source, a route to Kafka, and a container that workers may only write to.
 pub(crate) struct Letters<'s> {
@@ -44,7 +39,7 @@ pub(crate) struct Letters<'s> {
     pub(crate) azurite: Azurite,
     pub(crate) blobs: Blobs,
     pub(crate) arrivals: Consumer,
-    pub(crate) routes: Service,
+    pub(crate) routes: Routes,
     worker: Option<Service>,
 }
 
@@ -59,54 +54,23 @@ async fn broker() -> Result<&'static Kafka> {
     KAFKA.get_or_try_init(async || Kafka::start(&scene::dir("letters")?.join("kafka")).await).await
 }
 
-fn value(text: String) -> Option<Secret> {
-    Some(Secret { secret: Some(secret::Secret::Value(text)) })
-}
-
 impl<'s> Letters<'s> {
     async fn start(source: &'s Source) -> Result<Self> {
         let azurite = Azurite::start(&source.dir().join("azurite")).await?;
         let blobs = Blobs::create(&azurite.account(), "letters").await?;
-        let settings = json!({ "postgres": { "url": source.url() }, "secrets": { "key": SEALING_KEY } });
-        let mut routes = Service::start(Program::RoutesApi, "routes-api", settings, source.dir())?;
-        routes.until_ready().await?;
+        let container = DeadLetterContainer {
+            url: blobs.url().to_owned(),
+            sas: value(sas::token_with("w")),
+            read_sas: value(sas::token_with("rld")),
+        };
+        let routes = Routes::start(source, broker().await?.brokers(), None, container).await?;
         let arrivals = kafka::consume(&broker().await?.brokers(), source.subscription())?;
-        let letters = Self { source, azurite, blobs, arrivals, routes, worker: None };
-        letters.create_route().await?;
-        Ok(letters)
-    }
-
-    async fn create_route(&self) -> Result<()> {
-        let kafka = KafkaOptions {
-            brokers: vec![broker().await?.brokers()],
-            topic: self.source.subscription().to_owned(),
-            ..KafkaOptions::default()
-        };
-        let endpoint = Endpoint {
-            name: ENDPOINT.to_owned(),
-            destination: Some(Destination::Kafka(kafka)),
-            dead_letter: Some(DeadLetterContainer {
-                url: self.blobs.url().to_owned(),
-                sas: value(sas::token_with("w")),
-                read_sas: value(sas::token_with("rld")),
-            }),
-            ..Endpoint::default()
-        };
-        let route = EventRoute {
-            name: ENDPOINT.to_owned(),
-            endpoint_name: ENDPOINT.to_owned(),
-            filter: "true".to_owned(),
-            ..EventRoute::default()
-        };
-        let mut client = self.client().await?;
-        client.create_endpoint(CreateEndpointRequest { endpoint: Some(endpoint) }).await?;
-        client.create_event_route(CreateEventRouteRequest { event_route: Some(route) }).await?;
-        Ok(())
+        Ok(Self { source, azurite, blobs, arrivals, routes, worker: None })
     }
 
     /// A client of routes-api.
     pub(crate) async fn client(&self) -> Result<RoutesServiceClient<Channel>> {
-        Ok(RoutesServiceClient::connect(format!("http://{}", self.routes.grpc())).await?)
+        self.routes.client().await
     }
 
     /// Starts the worker; what was written before comes to it at once. `poison` is its section `dead_letters`.
@@ -121,7 +85,7 @@ impl<'s> Letters<'s> {
             "worker": { "source": SOURCE },
             "stream": { "subscription": self.source.subscription() },
             "capture": { "addresses": format!("http://{}", self.source.capture.grpc()) },
-            "routes_api": { "addresses": format!("http://{}", self.routes.grpc()) },
+            "routes_api": { "addresses": self.routes.address() },
             "dead_letters": poison,
         });
         let mut worker = Service::start(Program::Delivery, name, settings, self.source.dir())?;
@@ -175,9 +139,7 @@ impl<'s> Letters<'s> {
 
     /// The endpoint.
     pub(crate) async fn endpoint(&self) -> Result<Endpoint> {
-        let request = GetEndpointRequest { name: ENDPOINT.to_owned() };
-        let endpoint = self.client().await?.get_endpoint(request).await?.into_inner().endpoint;
-        endpoint.context("no endpoint")
+        self.routes.endpoint().await
     }
 
     /// How the endpoint is.

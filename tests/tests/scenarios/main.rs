@@ -19,6 +19,7 @@ mod unsettled;
 mod raw;
 mod source;
 mod crowd;
+mod undelivered;
 mod letters;
 mod raw_worker;
 mod stranded;

@@ -11,8 +11,9 @@ use twinroute_proto::routes::v1::{
 use twinroute_tests::{twins::ledger, wait};
 
 use crate::{
-    letters::{ENDPOINT, Letters, letters},
+    letters::{Letters, letters},
     scene::DEADLINE,
+    undelivered::ENDPOINT,
 };
 
 /// What the topic takes at first, a change that is larger, and what it takes in the end, in bytes.
@@ -133,9 +134,9 @@ fn a_job_goes_on_when_a_worker_dies_and_routes_api_restarts_and_ends_when_it_is_
         until(letters, &job.id, |job| job.delivered >= 5).await?;
         // When one is killed, and routes-api too, which is started again
         second.kill().await?;
-        letters.routes.kill().await?;
-        letters.routes.start_again()?;
-        letters.routes.until_ready().await?;
+        letters.routes.service.kill().await?;
+        letters.routes.service.start_again()?;
+        letters.routes.service.until_ready().await?;
         until(letters, &job.id, |job| job.delivered >= 15).await?;
         // And the job is cancelled, and another one sends the rest as fast as it can
         let cancel = CancelRedriveRequest { id: job.id.clone() };

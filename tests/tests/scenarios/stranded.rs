@@ -3,12 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use tonic::transport::Channel;
-use twinroute_proto::routes::v1::{
-    CreateEndpointRequest, CreateEventRouteRequest, DeadLetterContainer, DeliveryPolicy, Endpoint,
-    EndpointState, EventRoute, GetEndpointRequest, KafkaOptions, Secret, endpoint::Destination,
-    routes_service_client::RoutesServiceClient, secret,
-};
+use twinroute_proto::routes::v1::{DeadLetterContainer, DeliveryPolicy, EndpointState};
 use twinroute_tests::{
     consumers::{Consumer, kafka},
     oracle::{self, Expected},
@@ -25,12 +20,9 @@ use twinroute_tests::{
 use crate::{
     scene::DEADLINE,
     source::{Source, source},
+    undelivered::{Routes, value},
 };
 
-/// The endpoint and its route.
-const ENDPOINT: &str = "kafka";
-/// Any 32 bytes in base64, for a database that lasts as long as the scenario.
-const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// What workers may do with the store of what is parked.
 const STORE_PERMISSIONS: &str = "rwdlc";
 
@@ -44,7 +36,7 @@ pub(crate) struct Stranded<'s> {
     pub(crate) letters: Blobs,
     pub(crate) workers: Vec<Service>,
     arrivals: Consumer,
-    routes: Service,
+    routes: Routes,
     workers_started: usize,
     pub(crate) azurite: Azurite,
 }
@@ -64,49 +56,15 @@ impl<'s> Stranded<'s> {
         let kafka = Kafka::start(&source.dir().join("kafka")).await?;
         let backlog = Blobs::create(&azurite.account(), "backlog").await?;
         let letters = Blobs::create(&azurite.account(), "letters").await?;
-        let settings = json!({ "postgres": { "url": source.url() }, "secrets": { "key": SEALING_KEY } });
-        let mut routes = Service::start(Program::RoutesApi, "routes-api", settings, source.dir())?;
-        routes.until_ready().await?;
+        let container = DeadLetterContainer {
+            url: letters.url().to_owned(),
+            sas: value(sas::token_with("w")),
+            read_sas: None,
+        };
+        let routes = Routes::start(source, kafka.brokers(), Some(policy), container).await?;
         let arrivals = kafka::attach(&kafka.brokers(), source.subscription()).await?;
         let workers = Vec::new();
-        let stranded =
-            Self { source, kafka, backlog, letters, workers, arrivals, routes, workers_started: 0, azurite };
-        stranded.create_route(policy).await?;
-        Ok(stranded)
-    }
-
-    async fn create_route(&self, policy: DeliveryPolicy) -> Result<()> {
-        let kafka = KafkaOptions {
-            brokers: vec![self.kafka.brokers()],
-            topic: self.source.subscription().to_owned(),
-            ..KafkaOptions::default()
-        };
-        let sas = secret::Secret::Value(sas::token_with("w"));
-        let endpoint = Endpoint {
-            name: ENDPOINT.to_owned(),
-            destination: Some(Destination::Kafka(kafka)),
-            delivery_policy: Some(policy),
-            dead_letter: Some(DeadLetterContainer {
-                url: self.letters.url().to_owned(),
-                sas: Some(Secret { secret: Some(sas) }),
-                read_sas: None,
-            }),
-            ..Endpoint::default()
-        };
-        let route = EventRoute {
-            name: ENDPOINT.to_owned(),
-            endpoint_name: ENDPOINT.to_owned(),
-            filter: "true".to_owned(),
-            ..EventRoute::default()
-        };
-        let mut client = self.client().await?;
-        client.create_endpoint(CreateEndpointRequest { endpoint: Some(endpoint) }).await?;
-        client.create_event_route(CreateEventRouteRequest { event_route: Some(route) }).await?;
-        Ok(())
-    }
-
-    async fn client(&self) -> Result<RoutesServiceClient<Channel>> {
-        Ok(RoutesServiceClient::connect(format!("http://{}", self.routes.grpc())).await?)
+        Ok(Self { source, kafka, backlog, letters, workers, arrivals, routes, workers_started: 0, azurite })
     }
 
     /// Where workers park in Azure's storage, as their section `backlog`.
@@ -122,7 +80,7 @@ impl<'s> Stranded<'s> {
             "worker": { "id": name, "source": SOURCE },
             "stream": { "subscription": self.source.subscription() },
             "capture": { "addresses": format!("http://{}", self.source.capture.grpc()) },
-            "routes_api": { "addresses": format!("http://{}", self.routes.grpc()) },
+            "routes_api": { "addresses": self.routes.address() },
             "backlog": backlog,
         });
         self.workers.push(Service::start(Program::Delivery, &name, settings, self.source.dir())?);
@@ -185,9 +143,7 @@ impl<'s> Stranded<'s> {
         fits: impl Fn(&EndpointState) -> bool,
     ) -> Result<EndpointState> {
         wait::until(DEADLINE, "the endpoint", async || {
-            let request = GetEndpointRequest { name: ENDPOINT.to_owned() };
-            let endpoint = self.client().await?.get_endpoint(request).await?.into_inner().endpoint;
-            let state = endpoint.and_then(|endpoint| endpoint.state).context("no state")?;
+            let state = self.routes.endpoint().await?.state.context("no state")?;
             ensure!(fits(&state), "{state:?}");
             Ok(state)
         })

@@ -1,0 +1,83 @@
+//! A routes-api with an endpoint at Kafka that has a container for dead letters, and a route that gives it everything: what
+//! the scenes of undelivered events share.
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use tonic::transport::Channel;
+use twinroute_proto::routes::v1::{
+    CreateEndpointRequest, CreateEventRouteRequest, DeadLetterContainer, DeliveryPolicy, Endpoint,
+    EventRoute, GetEndpointRequest, KafkaOptions, Secret, endpoint::Destination,
+    routes_service_client::RoutesServiceClient, secret,
+};
+use twinroute_tests::services::{Program, Service};
+
+use crate::source::Source;
+
+/// The endpoint and its route.
+pub(crate) const ENDPOINT: &str = "kafka";
+/// Any 32 bytes in base64, for a database that lasts as long as the scenario.
+const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// A routes-api with one endpoint.
+pub(crate) struct Routes {
+    pub(crate) service: Service,
+}
+
+/// A secret as a value.
+pub(crate) fn value(text: String) -> Option<Secret> {
+    Some(Secret { secret: Some(secret::Secret::Value(text)) })
+}
+
+impl Routes {
+    /// Starts it, with the source's topic at these brokers.
+    pub(crate) async fn start(
+        source: &Source,
+        brokers: String,
+        policy: Option<DeliveryPolicy>,
+        container: DeadLetterContainer,
+    ) -> Result<Self> {
+        let settings = json!({ "postgres": { "url": source.url() }, "secrets": { "key": SEALING_KEY } });
+        let mut service = Service::start(Program::RoutesApi, "routes-api", settings, source.dir())?;
+        service.until_ready().await?;
+        let routes = Self { service };
+        let kafka = KafkaOptions {
+            brokers: vec![brokers],
+            topic: source.subscription().to_owned(),
+            ..KafkaOptions::default()
+        };
+        let endpoint = Endpoint {
+            name: ENDPOINT.to_owned(),
+            destination: Some(Destination::Kafka(kafka)),
+            delivery_policy: policy,
+            dead_letter: Some(container),
+            ..Endpoint::default()
+        };
+        let route = EventRoute {
+            name: ENDPOINT.to_owned(),
+            endpoint_name: ENDPOINT.to_owned(),
+            filter: "true".to_owned(),
+            ..EventRoute::default()
+        };
+        let mut client = routes.client().await?;
+        client.create_endpoint(CreateEndpointRequest { endpoint: Some(endpoint) }).await?;
+        client.create_event_route(CreateEventRouteRequest { event_route: Some(route) }).await?;
+        Ok(routes)
+    }
+
+    /// Where it is reached.
+    pub(crate) fn address(&self) -> String {
+        format!("http://{}", self.service.grpc())
+    }
+
+    /// A client of it.
+    pub(crate) async fn client(&self) -> Result<RoutesServiceClient<Channel>> {
+        Ok(RoutesServiceClient::connect(self.address()).await?)
+    }
+
+    /// The endpoint.
+    pub(crate) async fn endpoint(&self) -> Result<Endpoint> {
+        let request = GetEndpointRequest { name: ENDPOINT.to_owned() };
+        let endpoint = self.client().await?.get_endpoint(request).await?.into_inner().endpoint;
+        endpoint.context("no endpoint")
+    }
+}
