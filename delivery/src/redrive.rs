@@ -51,19 +51,21 @@ pub struct Redrives {
     context: RedriveContext,
     containers: watch::Sender<Containers>,
     running: HashMap<String, Running>,
+    /// Jobs that have ended, until all is told of them.
+    ended: Vec<(String, Arc<Notes>)>,
 }
 
 struct Running {
     notes: Arc<Notes>,
     /// `None` for a job that this build cannot carry out.
-    _runner: Option<AbortOnDropHandle<()>>,
+    runner: Option<AbortOnDropHandle<()>>,
 }
 
 impl Redrives {
     /// Nothing runs yet.
     #[must_use]
     pub fn new(context: RedriveContext) -> Self {
-        Self { context, containers: watch::Sender::default(), running: HashMap::new() }
+        Self { context, containers: watch::Sender::default(), running: HashMap::new(), ended: Vec::new() }
     }
 
     /// Another table is in force, and with it perhaps other containers.
@@ -88,8 +90,9 @@ impl Redrives {
     pub(crate) fn take(&mut self, job: proto::RedriveJob) {
         let id = job.id.clone();
         if job.state() != proto::RedriveState::Running {
-            if self.running.remove(&id).is_some() {
+            if let Some(Running { notes, .. }) = self.running.remove(&id) {
                 info!(job = id, "the redrive has ended");
+                self.ended.push((id, notes));
             }
             return;
         }
@@ -108,22 +111,33 @@ impl Redrives {
         info!(job = &*job.id, endpoint = job.selection.endpoint, "dead letters are sent again");
         let notes = Arc::new(Notes::default());
         let runner = Runner::new(job, self.context.clone(), self.containers.subscribe(), Arc::clone(&notes));
-        Running { notes, _runner: Some(AbortOnDropHandle::new(tokio::spawn(runner.run()))) }
+        Running { notes, runner: Some(AbortOnDropHandle::new(tokio::spawn(runner.run()))) }
     }
 
     /// The job is not carried out here, which routes-api is told.
     fn cannot(&self, id: &str, why: &str) -> Running {
         warn!(job = id, "{why}");
         let notes = Arc::new(Notes::default());
-        notes.count(self.context.holdings.watch().borrow().count);
         notes.error(why);
-        Running { notes, _runner: None }
+        Running { notes, runner: None }
     }
 
     /// What is to be told to routes-api now. What is lost on the way is missing in the job's numbers.
-    pub(crate) fn reports(&self) -> Vec<proto::RedriveReport> {
+    pub(crate) fn reports(&mut self) -> Vec<proto::RedriveReport> {
         let now = Instant::now();
-        self.running.iter().filter_map(|(id, running)| running.notes.report(id, now)).collect()
+        let count = self.context.holdings.watch().borrow().count;
+        let mut reports = Vec::new();
+        for (id, Running { notes, runner }) in &self.running {
+            if runner.is_none() {
+                notes.count(count);
+            }
+            reports.extend(notes.report(id, now));
+        }
+        self.ended.retain(|(id, notes)| {
+            reports.extend(notes.report(id, now));
+            notes.has_news()
+        });
+        reports
     }
 }
 

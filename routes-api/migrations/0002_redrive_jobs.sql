@@ -9,15 +9,14 @@ CREATE TABLE twinroute_routes.redrive_job (
     delivered             bigint      NOT NULL,
     failed                bigint      NOT NULL,
     last_error            text        NOT NULL,
-    partition_count       integer     NOT NULL,
-    finished_partitions   integer[]   NOT NULL,
+    finished_partitions   bigint[]    NOT NULL,
     create_time           timestamptz NOT NULL,
     end_time              timestamptz CHECK ((end_time IS NULL) = (state = 'running'))
 );
 COMMENT ON TABLE twinroute_routes.redrive_job IS 'No foreign key to endpoint: the endpoint may stand in the bootstrap file.';
 COMMENT ON COLUMN twinroute_routes.redrive_job.selection IS 'twinroute.routes.v1.DeadLetterSelection';
-COMMENT ON COLUMN twinroute_routes.redrive_job.partition_count IS 'What the last report said; 0 before the first one.';
-COMMENT ON COLUMN twinroute_routes.redrive_job.finished_partitions IS 'The job is done when these are all that there are.';
+COMMENT ON COLUMN twinroute_routes.redrive_job.finished_partitions IS
+    'Number of partitions * 2^32 + partition. The job is done when these are all of one number.';
 CREATE UNIQUE INDEX redrive_job_running ON twinroute_routes.redrive_job (endpoint_name) WHERE state = 'running';
 
 CREATE TABLE twinroute_routes.redrive_failure (

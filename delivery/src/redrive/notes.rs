@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use twinroute_proto::routes::v1 as proto;
 use uuid::Uuid;
 
-/// How often a job is told of: routes-api keeps a minute's reports while its database is away.
+/// How often a job is told of: each time is a write to the database of routes-api.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Outcomes in one report.
 const REPORTED_MAX: usize = 1_000;
@@ -86,6 +86,12 @@ impl Notes {
         while self.lock().outcomes.len() >= OUTCOMES_MAX {
             let _looked = tokio::time::timeout(ROOM_LOOK, self.told.notified()).await;
         }
+    }
+
+    /// There is something that can be told and was not.
+    pub(super) fn has_news(&self) -> bool {
+        let state = self.lock();
+        state.is_new && state.partition_count > 0
     }
 
     /// Somebody else is told now, who may know nothing yet.

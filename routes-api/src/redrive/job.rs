@@ -1,6 +1,6 @@
 //! One redrive job, and what a worker's report makes of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use twinroute_common::dead_letter::Selection;
@@ -8,6 +8,9 @@ use uuid::Uuid;
 
 use super::FAILURES_MAX;
 use super::report::Report;
+
+/// Numbers of partitions that one job keeps apart.
+const COUNTS_MAX: usize = 4;
 
 /// State of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +63,9 @@ pub struct Job {
     pub failed: u64,
     /// Why it does not go on, or its last event failed; empty when there was no such reason.
     pub last_error: String,
-    /// Number of partitions; 0 before the first report.
-    pub partition_count: u32,
-    /// Partitions in which nothing is left to do.
-    pub finished: BTreeSet<u32>,
+    /// Partitions in which nothing is left to do, by the number of partitions that there are: workers of two subscriptions
+    /// may divide the letters differently.
+    pub finished: BTreeMap<u32, BTreeSet<u32>>,
     /// When it was created.
     pub create_time: Timestamp,
     /// When it came to its end.
@@ -95,31 +97,25 @@ impl Job {
         self.state == State::Running
     }
 
-    /// Takes over a worker's report, and gives the failures to keep. A job that has ended stays as it is.
-    ///
-    /// A report that speaks of another number of partitions begins anew with those that are finished: the workers have
-    /// another capture.
+    /// Takes over a worker's report, and gives the failures to keep. Of a job that has ended only its numbers change: what
+    /// was done before the worker knew. It is done when all partitions are finished, whatever their number is: together
+    /// they hold every letter.
     #[must_use]
     pub fn merge(&mut self, report: &Report, now: Timestamp) -> Vec<NumberedFailure> {
-        if !self.is_running() {
-            return Vec::new();
-        }
         let failures = (self.failed..FAILURES_MAX).zip(report.failures.iter().cloned());
         let failures = failures.map(|(number, failure)| NumberedFailure { number, failure }).collect();
         self.delivered = self.delivered.saturating_add(report.delivered);
         self.failed = self.failed.saturating_add(report.failed);
+        if !self.is_running() {
+            return failures;
+        }
         if let Some(Failure { event_id, reason }) = &report.last_failure {
             self.last_error = format!("event {event_id}: {reason}");
         }
         if !report.error.is_empty() {
             self.last_error.clone_from(&report.error);
         }
-        if self.partition_count != report.partition_count {
-            self.finished.clear();
-            self.partition_count = report.partition_count;
-        }
-        self.finished.extend(&report.finished);
-        if (0..self.partition_count).all(|partition| self.finished.contains(&partition)) {
+        if self.finish(report.partition_count, &report.finished) {
             self.end(State::Done, now);
             if self.failed == 0 {
                 // Why it once did not go on matters no more.
@@ -127,6 +123,16 @@ impl Job {
             }
         }
         failures
+    }
+
+    /// Notes finished partitions of so many. Whether those are all.
+    fn finish(&mut self, count: u32, finished: &BTreeSet<u32>) -> bool {
+        if self.finished.len() >= COUNTS_MAX && !self.finished.contains_key(&count) {
+            return false;
+        }
+        let present = self.finished.entry(count).or_default();
+        present.extend(finished);
+        (0..count).all(|partition| present.contains(&partition))
     }
 
     /// Ends it before its time. A job that has ended stays as it is.

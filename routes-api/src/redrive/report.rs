@@ -75,6 +75,21 @@ impl TryFrom<proto::RedriveReport> for Report {
 }
 
 impl Report {
+    /// Takes over the next report of the same worker about the same job.
+    pub fn absorb(&mut self, next: Self) {
+        self.delivered = self.delivered.saturating_add(next.delivered);
+        self.failed = self.failed.saturating_add(next.failed);
+        let room = usize::try_from(FAILURES_MAX).unwrap_or(usize::MAX).saturating_sub(self.failures.len());
+        self.failures.extend(next.failures.into_iter().take(room));
+        self.last_failure = next.last_failure.or(self.last_failure.take());
+        if self.partition_count != next.partition_count {
+            self.finished.clear();
+            self.partition_count = next.partition_count;
+        }
+        self.finished.extend(next.finished);
+        self.error = next.error;
+    }
+
     fn take(&mut self, outcome: &proto::RedriveOutcome) -> Result<(), Violations> {
         let event_id = event_id("outcomes.event_id", &outcome.event_id)?;
         if outcome.delivered {

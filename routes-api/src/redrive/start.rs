@@ -1,7 +1,7 @@
 //! A new redrive job, when there may be one.
 
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use twinroute_common::dead_letter::Selection;
 use uuid::Uuid;
 
@@ -47,8 +47,7 @@ pub fn start(
         delivered: 0,
         failed: 0,
         last_error: String::new(),
-        partition_count: 0,
-        finished: BTreeSet::new(),
+        finished: BTreeMap::new(),
         create_time: now,
         end_time: None,
     })

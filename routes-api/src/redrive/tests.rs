@@ -58,7 +58,7 @@ fn reports_add_up_until_every_partition_is_finished() {
 }
 
 #[test]
-fn a_job_that_has_ended_is_changed_by_nothing() {
+fn of_a_job_that_has_ended_only_the_numbers_change() {
     let mut job = job("kafka");
     job.cancel(at(1));
     let ended = job.clone();
@@ -68,20 +68,20 @@ fn a_job_that_has_ended_is_changed_by_nothing() {
         finished_partitions: vec![0, 1],
         ..given(&job)
     };
-    assert_eq!(job.merge(&report(late), at(2)), []);
+    assert_eq!(job.merge(&report(late), at(2)).len(), 1);
     job.cancel(at(3));
-    assert_eq!(job, ended);
+    assert_eq!(job, Job { failed: 1, ..ended });
 }
 
 #[test]
-fn another_number_of_partitions_begins_the_finished_ones_anew() {
+fn each_number_of_partitions_has_its_finished_ones() {
     let mut job = job("kafka");
     let of = |count, finished| proto::RedriveReport {
         partition_count: count,
         finished_partitions: finished,
         ..given(&job)
     };
-    let reports = [of(2, vec![0]), of(3, vec![1, 2]), of(3, vec![0])].map(report);
+    let reports = [of(2, vec![0]), of(3, vec![1, 2]), of(2, vec![1])].map(report);
     let states = reports.map(|report| {
         drop(job.merge(&report, at(1)));
         job.state
@@ -173,4 +173,19 @@ fn jobs_begin_and_end_as_the_database_says() {
     let jobs = jobs.with(&none, vec![done]);
     assert_eq!((jobs.running().count(), jobs.runs(first.id)), (0, false));
     assert_eq!((jobs.end_of(first.id), jobs.end_of(second.id)), (State::Done, State::Cancelled));
+}
+
+#[test]
+fn reports_that_wait_become_one() {
+    let job = job("kafka");
+    let of = |outcome, finished| proto::RedriveReport {
+        outcomes: vec![outcome],
+        finished_partitions: finished,
+        ..given(&job)
+    };
+    let mut waiting = report(of(outcome(1, "no"), vec![0]));
+    waiting.absorb(report(of(outcome(2, ""), vec![1])));
+    assert_eq!((waiting.delivered, waiting.failed, waiting.failures.len()), (1, 1, 1));
+    assert_eq!(waiting.finished, BTreeSet::from([0, 1]));
+    assert_eq!(waiting.last_failure.map(|failure| failure.reason).as_deref(), Some("no"));
 }

@@ -1,6 +1,6 @@
 //! Redrive jobs as rows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ const ENDED_KEPT_DAYS: i32 = 30;
 /// Most jobs that have ended and are kept.
 const ENDED_KEPT_MAX: i64 = 1_000;
 
-const COLUMNS: &str = "id, selection, events_per_second_max, state, delivered, failed, last_error, partition_count, \
+const COLUMNS: &str = "id, selection, events_per_second_max, state, delivered, failed, last_error, \
     finished_partitions, create_time, end_time";
 
 fn refused(error: Error) -> SessionError {
@@ -73,10 +73,10 @@ pub(super) async fn insert(transaction: &Transaction<'_>, job: &Job) -> Result<(
     transaction.execute(delete, &[&ENDED_KEPT_DAYS, &ENDED_KEPT_MAX]).await.map_err(refused)?;
     let insert = format!(
         "INSERT INTO twinroute_routes.redrive_job ({COLUMNS}, endpoint_name)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
     );
     let selection = proto::DeadLetterSelection::from(&job.selection).encode_to_vec();
-    let parameters: [&(dyn ToSql + Sync); 12] = [
+    let parameters: [&(dyn ToSql + Sync); 11] = [
         &job.id,
         &selection,
         &i64::from(job.events_per_second_max),
@@ -84,7 +84,6 @@ pub(super) async fn insert(transaction: &Transaction<'_>, job: &Job) -> Result<(
         &signed(job.delivered),
         &signed(job.failed),
         &job.last_error,
-        &partition(job.partition_count),
         &partitions(job),
         &job.create_time,
         &job.end_time,
@@ -96,16 +95,15 @@ pub(super) async fn insert(transaction: &Transaction<'_>, job: &Job) -> Result<(
 /// Writes what changes of a job.
 pub(super) async fn update(transaction: &Transaction<'_>, job: &Job) -> Result<(), SessionError> {
     let update = "UPDATE twinroute_routes.redrive_job SET
-            (state, delivered, failed, last_error, partition_count, finished_partitions, end_time)
-            = ($2, $3, $4, $5, $6, $7, $8)
+            (state, delivered, failed, last_error, finished_partitions, end_time)
+            = ($2, $3, $4, $5, $6, $7)
         WHERE id = $1";
-    let parameters: [&(dyn ToSql + Sync); 8] = [
+    let parameters: [&(dyn ToSql + Sync); 7] = [
         &job.id,
         &job.state.name(),
         &signed(job.delivered),
         &signed(job.failed),
         &job.last_error,
-        &partition(job.partition_count),
         &partitions(job),
         &job.end_time,
     ];
@@ -160,7 +158,10 @@ fn read(row: &Row) -> Result<Job, SessionError> {
 
 fn fields(row: &Row, id: Uuid, selection: Selection, state: State) -> Result<Job, Error> {
     let number = |column: usize| row.try_get::<_, i64>(column).map(unsigned);
-    let finished: Vec<i32> = row.try_get(8)?;
+    let mut finished: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+    for (count, partition) in row.try_get::<_, Vec<i64>>(7)?.into_iter().map(partition) {
+        finished.entry(count).or_default().insert(partition);
+    }
     Ok(Job {
         id,
         selection,
@@ -169,22 +170,22 @@ fn fields(row: &Row, id: Uuid, selection: Selection, state: State) -> Result<Job
         delivered: number(4)?,
         failed: number(5)?,
         last_error: row.try_get(6)?,
-        partition_count: count(row.try_get(7)?),
-        finished: finished.into_iter().map(count).collect(),
-        create_time: row.try_get(9)?,
-        end_time: row.try_get(10)?,
+        finished,
+        create_time: row.try_get(8)?,
+        end_time: row.try_get(9)?,
     })
 }
 
-/// Partitions are few, and stored as `integer`.
-fn partition(number: u32) -> i32 {
-    i32::try_from(number).unwrap_or(i32::MAX)
+/// The number of partitions and one of them, from its form in the database.
+fn partition(stored: i64) -> (u32, u32) {
+    let half = |bits: i64| u32::try_from(bits & i64::from(u32::MAX)).unwrap_or(0);
+    (half(stored >> 32), half(stored))
 }
 
-fn count(stored: i32) -> u32 {
-    u32::try_from(stored).unwrap_or(0)
-}
-
-fn partitions(job: &Job) -> Vec<i32> {
-    job.finished.iter().copied().map(partition).collect()
+fn partitions(job: &Job) -> Vec<i64> {
+    let stored = |(count, finished): (&u32, &BTreeSet<u32>)| {
+        let count = i64::from(*count) << 32;
+        finished.iter().map(move |&partition| count | i64::from(partition)).collect::<Vec<_>>()
+    };
+    job.finished.iter().flat_map(stored).collect()
 }

@@ -63,6 +63,10 @@ impl Session {
                 tracing::debug!("the connection to the database ended: {}", Causes(&error));
             }
         });
+        // What a replica that has vanished holds locked must not stop all others until its connection is given up.
+        let (idle, lock) = (deadline.as_millis(), (deadline * 4 / 5).as_millis());
+        let bounds = format!("SET idle_in_transaction_session_timeout = {idle}; SET lock_timeout = {lock}");
+        within(deadline, "take bounds of time", client.batch_execute(&bounds)).await?;
         let never = Moment { version: 0, time: jiff::Timestamp::UNIX_EPOCH };
         let mut session = Self { client, driver, deadline, file_loaded: loaded.unwrap_or(never) };
         let migrated = tokio::time::timeout(deadline, migrate(&mut session.client));

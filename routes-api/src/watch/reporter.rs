@@ -1,9 +1,11 @@
 //! Redrive reports of one worker on their way to the database, in their order.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
 use twinroute_common::backoff::Backoff;
 use twinroute_common::outage::Outage;
@@ -12,8 +14,8 @@ use crate::redrive::{Job, Report, State};
 use crate::store::{Store, StoreError};
 use crate::workers::Command;
 
-/// Reports of one worker that wait for the database: a minute of them, at one a second.
-const REPORTS_WAITING_MAX: usize = 64;
+/// Jobs of which one worker's reports wait for the database; those of one job become one.
+const JOBS_WAITING_MAX: usize = 1_000;
 /// Upper end of the first wait before a report is tried again.
 const RETRY_WAIT_INITIAL: Duration = Duration::from_millis(100);
 /// Longest wait before a report is tried again: the database's task connects again on its own.
@@ -26,46 +28,80 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(1);
 /// was in doubt when a connection to the database broke may be counted twice.
 #[derive(Debug)]
 pub(super) struct Reporter {
-    reports: mpsc::Sender<Report>,
+    waiting: Arc<Waiting>,
+    _over: DropGuard,
+}
+
+/// Reports that wait.
+#[derive(Debug, Default)]
+struct Waiting {
+    reports: Mutex<VecDeque<Report>>,
+    news: Notify,
+    /// The stream is over.
+    over: CancellationToken,
 }
 
 impl Reporter {
     /// Starts the task that merges the reports. It tells the worker by `commands` of jobs that have ended, and ends when
     /// the reporter is dropped.
     pub(super) fn start(store: Store, worker_id: String, commands: mpsc::Sender<Command>) -> Self {
-        let (reports, waiting) = mpsc::channel(REPORTS_WAITING_MAX);
-        tokio::spawn(merge_all(store, worker_id, waiting, commands));
-        Self { reports }
+        let waiting = Arc::<Waiting>::default();
+        tokio::spawn(merge_all(store, worker_id, Arc::clone(&waiting), commands));
+        let over = waiting.over.clone().drop_guard();
+        Self { waiting, _over: over }
     }
 
     /// Takes a report.
     ///
     /// # Errors
-    /// When as many wait as may: the stream must end.
+    /// When there are reports of too many jobs: the stream must end.
     pub(super) fn take(&self, report: Report) -> Result<(), Status> {
-        self.reports.try_send(report).map_err(|_| {
-            Status::unavailable(format!(
-                "{REPORTS_WAITING_MAX} redrive reports wait for the database already; connect again"
-            ))
-        })
+        let mut reports = self.waiting.lock();
+        let has_room = reports.len() < JOBS_WAITING_MAX;
+        match reports.iter_mut().find(|waiting| waiting.job_id == report.job_id) {
+            Some(waiting) => waiting.absorb(report),
+            None if has_room => reports.push_back(report),
+            None => {
+                let reason =
+                    format!("reports of {JOBS_WAITING_MAX} redrive jobs wait for the database already");
+                return Err(Status::unavailable(format!("{reason}; connect again")));
+            }
+        }
+        self.waiting.news.notify_one();
+        Ok(())
     }
 }
 
-async fn merge_all(
-    store: Store,
-    worker_id: String,
-    mut waiting: mpsc::Receiver<Report>,
-    commands: mpsc::Sender<Command>,
-) {
+impl Waiting {
+    /// The next report; `None` when the stream is over and none is left.
+    async fn next(&self) -> Option<Report> {
+        loop {
+            let next = self.lock().pop_front();
+            if next.is_some() || self.over.is_cancelled() {
+                return next;
+            }
+            tokio::select! {
+                () = self.news.notified() => {}
+                () = self.over.cancelled() => {}
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Report>> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn merge_all(store: Store, worker_id: String, waiting: Arc<Waiting>, commands: mpsc::Sender<Command>) {
     let mut outage = Outage::new("merge redrive reports", worker_id);
-    while let Some(report) = waiting.recv().await {
+    while let Some(report) = waiting.next().await {
         let id = report.job_id;
         match merge(&store, Arc::new(report), &waiting, &mut outage).await {
             Ok(job) => {
                 let state = job.map_or(State::Cancelled, |job| job.state);
                 if state != State::Running {
-                    // When there is no room, the worker's next report is answered.
-                    drop(commands.try_send(Command::Ended { id, state }));
+                    // A worker that has left needs not be told.
+                    drop(commands.send(Command::Ended { id, state }).await);
                 }
             }
             Err(error) => tracing::warn!(job = %id, "a redrive report is lost: {error}"),
@@ -76,7 +112,7 @@ async fn merge_all(
 async fn merge(
     store: &Store,
     report: Arc<Report>,
-    waiting: &mpsc::Receiver<Report>,
+    waiting: &Waiting,
     outage: &mut Outage,
 ) -> Result<Option<Job>, StoreError> {
     let mut backoff = Backoff::new(RETRY_WAIT_INITIAL, RETRY_WAIT_MAX);
@@ -86,7 +122,7 @@ async fn merge(
                 outage.works();
                 return Ok(job);
             }
-            Err(error) if waiting.is_closed() => return Err(error),
+            Err(error) if waiting.over.is_cancelled() => return Err(error),
             Err(error) => outage.failed(&error),
         }
         tokio::time::sleep(backoff.next()).await;
@@ -169,10 +205,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_than_may_wait_end_the_stream() {
+    async fn reports_of_a_job_become_one_and_those_of_too_many_end_the_stream() {
         let (reporter, _asked, _told) = reporter();
-        let refused = (0..1_000).find_map(|job| reporter.take(report(job)).err().map(|error| (job, error)));
+        assert!((0..10_000).all(|_| reporter.take(report(0)).is_ok()));
+        let refused = (0..2_000).find_map(|job| reporter.take(report(job)).err().map(|error| (job, error)));
         let (taken, error) = refused.unwrap();
-        assert_eq!((taken, error.code()), (64, Code::Unavailable));
+        assert_eq!((taken, error.code()), (1_000, Code::Unavailable));
     }
 }
