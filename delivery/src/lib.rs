@@ -18,6 +18,7 @@ pub mod sink;
 pub mod letter_box;
 pub mod redrive;
 pub mod settlement;
+mod retry;
 
 pub mod metrics;
 

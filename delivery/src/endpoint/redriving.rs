@@ -10,7 +10,6 @@ use futures_util::stream::FuturesUnordered;
 use hashbrown::HashMap;
 use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
-use twinroute_common::backoff::Backoff;
 use twinroute_common::cloud_event::CloudEvent;
 use twinroute_common::dead_letter::{Container, LetterName};
 use uuid::Uuid;
@@ -18,6 +17,7 @@ use uuid::Uuid;
 use super::LeaseSet;
 use crate::delivery::{Delivery, Origin, Redriven};
 use crate::holdings::Held;
+use crate::retry::Retries;
 use crate::settlement::LeaseId;
 
 /// Letters that wait to be taken by an endpoint's task.
@@ -28,8 +28,8 @@ const OPEN_MAX: usize = 256;
 /// Letters that are deleted at a time.
 const DELETING_MAX: usize = 64;
 /// Attempts to delete a letter, and the waits between them. One that stays is told, and would be sent again by another job.
-const DELETE_ATTEMPTS: u32 = 5;
-const DELETE_BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+const DELETING: Retries =
+    Retries { attempts: 5, waits: (Duration::from_millis(200), Duration::from_secs(5)) };
 
 /// A dead letter to send again.
 #[derive(Debug)]
@@ -228,14 +228,6 @@ impl Redriving {
 
 async fn delete(letter: &StoredLetter) -> Result<(), String> {
     let StoredLetter { container, folder, name } = letter;
-    let mut backoff = Backoff::new(DELETE_BACKOFF.0, DELETE_BACKOFF.1);
-    let mut attempts = 1;
-    loop {
-        match container.delete(folder, name).await {
-            Ok(()) => return Ok(()),
-            Err(error) if attempts == DELETE_ATTEMPTS => return Err(error.to_string()),
-            Err(_) => tokio::time::sleep(backoff.next()).await,
-        }
-        attempts += 1;
-    }
+    let deleted = DELETING.run(|_| true, || container.delete(folder, name)).await;
+    deleted.map_err(|error| error.to_string())
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use hashbrown::HashMap;
-use twinroute_common::backoff::Backoff;
 use twinroute_common::cloud_event::CloudEvent;
 use twinroute_common::dead_letter::{Container, ContainerError, Letter, LetterHead, LetterName};
 use twinroute_common::partition::partition_of;
@@ -13,6 +12,7 @@ use uuid::Uuid;
 
 use super::job::Job;
 use super::plan::{Plan, Planned};
+use crate::retry::Retries;
 use crate::settlement::LeaseId;
 
 /// Letters sent in one pass: about 10 MB of names. What is behind them comes in the next pass.
@@ -24,8 +24,7 @@ const CALLS_MAX: usize = 16;
 /// Objects that are no letters told in one pass.
 const UNREADABLE_MAX: usize = 1_000;
 /// Attempts of a call, and the waits between them.
-const CALL_ATTEMPTS: u32 = 4;
-const CALL_BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+const RETRIES: Retries = Retries { attempts: 4, waits: (Duration::from_millis(200), Duration::from_secs(2)) };
 
 /// What was found.
 #[derive(Debug)]
@@ -120,17 +119,10 @@ pub(super) async fn read(
     Ok(if was_sent { None } else { Some(event()) })
 }
 
-/// Calls once more, a few times, when a call fails: one that fails among thousands must not cost the whole pass.
-async fn patiently<T, Call>(mut call: impl FnMut() -> Call) -> Result<T, ContainerError>
+/// One call that fails among thousands must not cost the whole pass.
+async fn patiently<T, Call>(call: impl FnMut() -> Call) -> Result<T, ContainerError>
 where
     Call: Future<Output = Result<T, ContainerError>>,
 {
-    let mut backoff = Backoff::new(CALL_BACKOFF.0, CALL_BACKOFF.1);
-    for _ in 1..CALL_ATTEMPTS {
-        match call().await {
-            Err(ContainerError::Refused(_)) => tokio::time::sleep(backoff.next()).await,
-            answer => return answer,
-        }
-    }
-    call().await
+    RETRIES.run(|error| matches!(error, ContainerError::Refused(_)), call).await
 }

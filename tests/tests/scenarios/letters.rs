@@ -14,7 +14,6 @@ use twinroute_proto::routes::v1::{
 };
 use twinroute_tests::{
     consumers::{Consumer, kafka},
-    oracle,
     servers::{
         azurite::{Azurite, blobs::Blobs, sas},
         kafka::Kafka,
@@ -25,9 +24,9 @@ use twinroute_tests::{
 };
 
 use crate::{
-    scene::{self, DEADLINE},
+    scene,
     source::{Source, source},
-    undelivered::{Routes, value},
+    undelivered::{Routes, until_arrived, value},
 };
 
 /// More than a Kafka broker takes by default.
@@ -125,15 +124,7 @@ impl<'s> Letters<'s> {
     pub(crate) async fn settles_without(&self, markers: &[String]) -> Result<()> {
         let mut expected = ledger::expected(self.source.graph().await?.client()).await?;
         expected.retain(|change| !markers.contains(&change.marker));
-        self.arrivals
-            .inbox()
-            .until(DEADLINE, "all but the dead letters", |received| {
-                let arrivals: Vec<_> = received.iter().map(ledger::arrival).collect();
-                let verdict = oracle::judge(&expected, &arrivals);
-                ensure!(verdict.is_kept(), "{verdict:?}");
-                Ok(())
-            })
-            .await?;
+        until_arrived(&self.arrivals, &expected).await?;
         self.source.until_confirmed().await
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use twinroute_proto::routes::v1::{DeadLetterContainer, DeliveryPolicy, EndpointState};
 use twinroute_tests::{
     consumers::{Consumer, kafka},
-    oracle::{self, Expected},
+    oracle::Expected,
     servers::{
         azurite::{Azurite, blobs::Blobs, sas},
         kafka::Kafka,
@@ -20,7 +20,7 @@ use twinroute_tests::{
 use crate::{
     scene::DEADLINE,
     source::{Source, source},
-    undelivered::{Routes, value},
+    undelivered::{Routes, until_arrived, value},
 };
 
 /// What workers may do with the store of what is parked.
@@ -110,15 +110,7 @@ impl<'s> Stranded<'s> {
         let all = expected.len();
         expected.retain(|change| !letters.contains(change));
         ensure!(all - expected.len() == letters.len(), "a dead letter is no change, or there twice");
-        self.arrivals
-            .inbox()
-            .until(DEADLINE, "all but the dead letters", |received| {
-                let arrivals: Vec<_> = received.iter().map(ledger::arrival).collect();
-                let verdict = oracle::judge(&expected, &arrivals);
-                ensure!(verdict.is_kept(), "{verdict:?}");
-                Ok(())
-            })
-            .await?;
+        until_arrived(&self.arrivals, &expected).await?;
         Ok(letters.len())
     }
 

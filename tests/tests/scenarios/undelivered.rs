@@ -1,7 +1,7 @@
 //! A routes-api with an endpoint at Kafka that has a container for dead letters, and a route that gives it everything: what
 //! the scenes of undelivered events share.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use tonic::transport::Channel;
 use twinroute_proto::routes::v1::{
@@ -9,9 +9,14 @@ use twinroute_proto::routes::v1::{
     EventRoute, GetEndpointRequest, KafkaOptions, Secret, endpoint::Destination,
     routes_service_client::RoutesServiceClient, secret,
 };
-use twinroute_tests::services::{Program, Service};
+use twinroute_tests::{
+    consumers::{Consumer, Received},
+    oracle::{self, Expected},
+    services::{Program, Service},
+    twins::ledger,
+};
 
-use crate::source::Source;
+use crate::{scene::DEADLINE, source::Source};
 
 /// The endpoint and its route.
 pub(crate) const ENDPOINT: &str = "kafka";
@@ -26,6 +31,17 @@ pub(crate) struct Routes {
 /// A secret as a value.
 pub(crate) fn value(text: String) -> Option<Secret> {
     Some(Secret { secret: Some(secret::Secret::Value(text)) })
+}
+
+/// Waits until these changes have arrived at Kafka in order.
+pub(crate) async fn until_arrived(arrivals: &Consumer, expected: &[Expected]) -> Result<()> {
+    let check = |received: &[Received]| {
+        let arrivals: Vec<_> = received.iter().map(ledger::arrival).collect();
+        let verdict = oracle::judge(expected, &arrivals);
+        ensure!(verdict.is_kept(), "{verdict:?}");
+        Ok(())
+    };
+    arrivals.inbox().until(DEADLINE, "all but the dead letters", check).await
 }
 
 impl Routes {

@@ -6,7 +6,6 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream;
 use tracing::warn;
-use twinroute_common::backoff::Backoff;
 
 use super::{Parking, ParkingContext, RETRY};
 use crate::backlog::name::Folder;
@@ -17,10 +16,11 @@ use crate::delivery::Origin;
 use crate::endpoint::LeaseSet;
 use crate::endpoint::lane::Lane;
 use crate::holdings::Held;
+use crate::retry::Retries;
 use crate::settlement::ItemRef;
 
 /// Attempts to delete what is parked of a deleted endpoint.
-const DELETE_ATTEMPTS: u32 = 4;
+const DELETING: Retries = Retries { attempts: 4, waits: RETRY };
 
 impl Parking {
     /// Has nothing more to do with some leases. Operations that run come to their end, and how far segments are is noted,
@@ -123,14 +123,11 @@ impl Parking {
 }
 
 async fn delete(store: &Store, folder: &Folder, operation: Operation) -> Result<(), String> {
-    let mut backoff = Backoff::new(RETRY.0, RETRY.1);
-    let mut attempts = 1;
-    loop {
+    let delete = || async {
         match store.execute(folder, operation.clone()).await {
-            Outcome::Failed(why) if attempts == DELETE_ATTEMPTS => return Err(why),
-            Outcome::Failed(_) => tokio::time::sleep(backoff.next()).await,
-            _ => return Ok(()),
+            Outcome::Failed(why) => Err(why),
+            _ => Ok(()),
         }
-        attempts += 1;
-    }
+    };
+    DELETING.run(|_| true, delete).await
 }

@@ -21,11 +21,8 @@ impl Task {
         {
             let is_policy = self.endpoint.on_exhausted() == OnExhausted::DeadLetter;
             match (&self.letter_box, ended.delivery.origin) {
-                // Its letter says what has become of it, whatever the policy is now.
-                (Some(letter_box), Origin::Redriven(_)) => {
-                    self.letters.write(letter_box.clone(), ended, &self.redriving);
-                }
-                (Some(letter_box), _) if is_policy => {
+                // The letter of a redriven one says what has become of it, whatever the policy is now.
+                (Some(letter_box), origin) if is_policy || matches!(origin, Origin::Redriven(_)) => {
                     self.letters.write(letter_box.clone(), ended, &self.redriving);
                 }
                 (None, Origin::Redriven(redriven)) => {
