@@ -16,9 +16,10 @@ use crate::{
     undelivered::ENDPOINT,
 };
 
-/// What the topic takes at first, a change that is larger, and what it takes in the end, in bytes.
-const SMALL_BYTES: usize = 4_000;
-const LARGE_TEXT: usize = 8_000;
+/// What the topic takes at first, a change that is larger, and what it takes in the end, in bytes. Not far below a batch of
+/// the sink, which finds the record that is too large by sending smaller and smaller ones, with a wait before each.
+const SMALL_BYTES: usize = 200_000;
+const LARGE_TEXT: usize = 400_000;
 const LARGE_BYTES: usize = 1_000_000;
 
 /// Changes of some twins that the topic does not take, with a small one behind each: the markers of the large ones, by
@@ -125,12 +126,12 @@ fn what_fails_again_stays_a_letter_that_says_so() -> Result<()> {
 #[test]
 fn a_job_goes_on_when_a_worker_dies_and_routes_api_restarts_and_ends_when_it_is_cancelled() -> Result<()> {
     letters("redrive_kills", async |letters| {
-        // Given two workers, and a job that sends ten letters a second
+        // Given two workers, and a job that sends four letters a second
         letters.deliver(json!({})).await?;
         let mut second = letters.start_worker("second", json!({})).await?;
-        let markers = too_large(letters, 60).await?;
+        let markers = too_large(letters, 30).await?;
         letters.limit_records(LARGE_BYTES).await?;
-        let job = redrive(letters, 10).await?;
+        let job = redrive(letters, 4).await?;
         until(letters, &job.id, |job| job.delivered >= 5).await?;
         // When one is killed, and routes-api too, which is started again
         second.kill().await?;
@@ -148,7 +149,7 @@ fn a_job_goes_on_when_a_worker_dies_and_routes_api_restarts_and_ends_when_it_is_
         assert!(done.failed == 0 && done.delivered > 0, "{done:?}");
         let repeated = arrived(letters, &markers).await?;
         assert_eq!(letters.found().await?.len(), 0);
-        println!("redrive of 60 letters with a kill: lost 0, repeated {repeated} (the kill), reordered 0");
+        println!("redrive of 30 letters with a kill: lost 0, repeated {repeated} (the kill), reordered 0");
         assert!(repeated <= 5, "{repeated}");
         Ok(())
     })
