@@ -9,7 +9,9 @@ use std::{
 use anyhow::{Context as _, Result};
 use azure_storage_queue::{
     QueueClient,
-    models::{QueueClientReceiveMessagesOptions, ReceivedMessage},
+    models::{
+        QueueClientGetPropertiesResultHeaders as _, QueueClientReceiveMessagesOptions, ReceivedMessage,
+    },
 };
 use flate2::read::MultiGzDecoder;
 use serde_json::value::RawValue;
@@ -33,8 +35,9 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(500);
 /// As many messages as the queue gives at a time.
 const MESSAGES_MAX: i32 = 32;
 
-/// A message that was taken and not deleted comes back after this many seconds.
-const VISIBILITY_TIMEOUT_S: i32 = 60;
+/// A message that was taken and not deleted comes back after this many seconds: soon, since a stand-in that is started again
+/// waits for it.
+const VISIBILITY_TIMEOUT_S: u32 = 5;
 
 /// How long a blob may take to arrive.
 const DOWNLOAD_DEADLINE: Duration = Duration::from_secs(30);
@@ -46,6 +49,10 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 pub(super) async fn run(store: &Mutex<Store>, resources: &Resources) -> Result<()> {
     let queue = resources.ready()?;
     let http = reqwest::Client::builder().timeout(DOWNLOAD_DEADLINE).build()?;
+    if !is_empty(&queue).await.unwrap_or_default() {
+        // What was taken before a kill comes back only now, and what stands behind it must not overtake it.
+        tokio::time::sleep(Duration::from_secs(VISIBILITY_TIMEOUT_S.into())).await;
+    }
     loop {
         let pause = match round(store, &queue, &http).await {
             Ok(0) => IDLE,
@@ -59,11 +66,16 @@ pub(super) async fn run(store: &Mutex<Store>, resources: &Resources) -> Result<(
     }
 }
 
+/// Nothing is in the queue, not even what was taken and not deleted.
+async fn is_empty(queue: &QueueClient) -> Result<bool> {
+    Ok(queue.get_properties(None).await?.approximate_messages_count()? == Some(0))
+}
+
 /// Ingests the messages that are there; gives back how many.
 async fn round(store: &Mutex<Store>, queue: &QueueClient, http: &reqwest::Client) -> Result<usize> {
     let options = QueueClientReceiveMessagesOptions {
         number_of_messages: Some(MESSAGES_MAX),
-        visibility_timeout: Some(VISIBILITY_TIMEOUT_S),
+        visibility_timeout: Some(VISIBILITY_TIMEOUT_S.try_into()?),
         ..Default::default()
     };
     let received = queue.receive_messages(Some(options)).await?.into_model()?;
