@@ -5,6 +5,7 @@
 
 pub mod name;
 pub mod claim;
+pub(crate) mod checksum;
 pub mod segment;
 pub mod operation;
 pub mod shelf;

@@ -15,7 +15,7 @@ pub(crate) mod classes;
 pub(crate) mod test_events;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use context::SinkContext;
 
@@ -29,6 +29,8 @@ use twinroute_common::cloud_event::CloudEvent;
 pub struct Submission {
     /// Names the submission in its outcome; unique within the sink's life.
     pub token: u64,
+    /// The partition of its ordering key.
+    pub partition: u32,
     /// What to write.
     pub event: Arc<CloudEvent>,
 }
@@ -98,6 +100,8 @@ pub struct Sink {
     pub outcomes: mpsc::Receiver<Outcome>,
     /// How the destination is.
     pub reachability: watch::Receiver<Reachability>,
+    /// Takes the time before which nothing was parked that is parked still: no event of then is handed over again.
+    pub cleared_until: watch::Sender<Instant>,
     /// What may be in flight.
     pub in_flight: InFlight,
     /// Asks the sink to stop.

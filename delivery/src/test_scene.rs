@@ -137,6 +137,7 @@ fn sink(endpoint: &Endpoint) -> (Sink, FarEnd) {
         submissions,
         outcomes: outcomes_receiver,
         reachability: reachability_receiver,
+        cleared_until: watch::Sender::new(std::time::Instant::now()),
         in_flight: IN_FLIGHT,
         stop: stop.clone(),
         task: tokio::spawn(std::future::ready(())),

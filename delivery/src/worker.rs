@@ -24,6 +24,7 @@ use crate::redrive::{RedriveContext, Redrives};
 use crate::routes::cache::{Cache, CacheKeyError};
 use crate::routes::{self, Registry, RoutesContext};
 use crate::routing::CurrentRouting;
+use crate::sink::kusto::Journal;
 use crate::sink::{SinkContext, kafka, kusto, mqtt};
 use crate::stream::{self, Fence, StreamContext, StreamError};
 
@@ -76,7 +77,7 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     let endpoints = EndpointContext {
         fence: Arc::clone(&fence),
         settled: settled.clone(),
-        start_sink: start_sink(&settings, &worker_id),
+        start_sink: start_sink(&settings, &worker_id, parking.as_ref(), &holdings),
         resolve_secret,
         settings: settings.endpoint.clone(),
         credit_events_max: settings.stream.credit_events_max,
@@ -233,16 +234,25 @@ fn poison_letters(
     Some(LetterBox::new(POISON, container, Arc::clone(resolve), metrics.of(POISON)))
 }
 
-fn start_sink(settings: &DeliverySettings, worker_id: &str) -> StartSink {
+fn start_sink(
+    settings: &DeliverySettings,
+    worker_id: &str,
+    parking: Option<&ParkingContext>,
+    holdings: &Holdings,
+) -> StartSink {
     let context = SinkContext {
         worker_id: worker_id.to_owned(),
         limits: Arc::new(settings.sink.clone()),
         secrets: Arc::new(settings.secrets.clone()),
     };
+    let (store, holdings) = (parking.map(|parking| parking.store.clone()), holdings.clone());
     Arc::new(move |Endpoint { name, destination, .. }| match destination {
         Destination::Kafka(options) => kafka::start(name, options, context.clone()),
         Destination::Mqtt(options) => mqtt::start(name, options, context.clone()),
-        Destination::Kusto(options) => kusto::start(name, options, context.clone()),
+        Destination::Kusto(options) => {
+            let journal = store.as_ref().map(|store| Journal::new(store.shipments(name), holdings.watch()));
+            kusto::start(name, options, context.clone(), journal)
+        }
     })
 }
 

@@ -27,6 +27,8 @@ pub const KUSTO_DATABASE: &str = "twins";
 pub const SOURCE: &str = "https://graph.example.com/";
 /// The database that holds the twins and the routes.
 const DATABASE: &str = "postgres";
+/// Sooner than by default: the stand-in ingests at once, and is waited for.
+const KUSTO_BLOB_AGE_MS: u64 = 1_000;
 
 /// The servers.
 #[derive(Debug)]
@@ -181,6 +183,7 @@ impl Stack {
             "worker": { "id": name, "source": SOURCE },
             "capture": { "addresses": format!("http://{}", self.capture.grpc()) },
             "routes_api": { "addresses": format!("http://{}", self.routes_api.grpc()) },
+            "sink": { "kusto": { "blob_age_ms": KUSTO_BLOB_AGE_MS } },
         });
         (name, settings)
     }

@@ -9,14 +9,14 @@
 //! `event` is the CloudEvent as structured JSON, so that an operator can read it; `type` is its type before the route's
 //! mappings, which names the shape of its data. The checksum is over everything behind the head line.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use twinroute_common::cloud_event::{CloudEvent, EventType};
+
+use super::checksum::checksum;
 
 const MAGIC: &str = "twinroute-segment 1";
 /// Bytes of a line besides the event, about.
@@ -91,14 +91,6 @@ fn event(line: &[u8]) -> Option<Arc<CloudEvent>> {
     let Line { default_type, event } = serde_json::from_slice(line).ok()?;
     let default_type = EventType::from_name(default_type)?;
     CloudEvent::from_structured_json(event.get().as_bytes(), default_type).ok().map(Arc::new)
-}
-
-fn checksum(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in digest(&SHA256, bytes).as_ref() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 #[cfg(test)]

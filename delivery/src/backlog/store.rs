@@ -1,6 +1,7 @@
 //! The object store that holds the parked backlog of all workers, and the operations on it.
 
 mod place;
+mod shipments;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,11 +12,12 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use twinroute_common::causes::Causes;
-use twinroute_common::object_container::{NoLocation, brief};
+use twinroute_common::object_container::{NoLocation, ObjectContainer, brief};
 use twinroute_common::secret::SecretError;
 use uuid::Uuid;
 
 use self::place::Place;
+pub use self::shipments::{KeptShipment, Shipments};
 use super::claim::{self, Claim, Listed};
 use super::name::{Folder, ObjectKind};
 use super::operation::{Operation, Outcome};
@@ -112,12 +114,18 @@ impl Store {
 
     /// Carries out an operation in a folder. Never takes longer than the timeout.
     pub async fn execute(&self, folder: &Folder, operation: Operation) -> Outcome {
-        let done = tokio::time::timeout(self.timeout, self.try_execute(folder, operation)).await;
+        let done = self.in_time(self.try_execute(folder, operation)).await;
+        done.unwrap_or_else(|error| Outcome::Failed(Causes(&error).to_string()))
+    }
+
+    /// Never takes longer than the timeout.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let done = tokio::time::timeout(self.timeout, work).await;
         let done = done.unwrap_or(Err(StoreError::Silent(self.timeout)));
-        done.unwrap_or_else(|error| {
+        if done.is_err() {
             self.place.failed();
-            Outcome::Failed(Causes(&error).to_string())
-        })
+        }
+        done
     }
 
     async fn try_execute(&self, folder: &Folder, operation: Operation) -> Result<Outcome, StoreError> {
@@ -150,14 +158,7 @@ impl Store {
                 }
             }
             Operation::Delete(objects) => {
-                let deletions = objects.into_iter().map(|object| {
-                    let container = &container;
-                    async move { container.delete(&Path::from(object)).await }
-                });
-                let mut deletions = stream::iter(deletions).buffer_unordered(DELETIONS_MAX);
-                while let Some(deleted) = deletions.next().await {
-                    deleted?;
-                }
+                delete(&container, objects).await?;
                 Ok(Outcome::Done)
             }
         }
@@ -171,6 +172,16 @@ impl Store {
             _ => Err(StoreError::Gone),
         }
     }
+}
+
+async fn delete(container: &ObjectContainer, objects: Vec<String>) -> Result<(), StoreError> {
+    let deletions =
+        objects.into_iter().map(|object| async move { container.delete(&Path::from(object)).await });
+    let mut deletions = stream::iter(deletions).buffer_unordered(DELETIONS_MAX);
+    while let Some(deleted) = deletions.next().await {
+        deleted?;
+    }
+    Ok(())
 }
 
 async fn list(objects: &dyn ObjectStore, folder: &Folder) -> Result<Outcome, StoreError> {

@@ -96,6 +96,8 @@ pub(super) struct Conditions {
 pub(super) struct Parkings {
     pub(super) stock: Stock,
     pub(super) oldest: Option<Instant>,
+    /// It was looked what there is of every partition.
+    pub(super) is_complete: bool,
     /// The segments that cannot be read, as many as are told, by partition.
     pub(super) damaged: Vec<Damaged>,
     /// How many there are.
@@ -344,6 +346,7 @@ impl Parking {
         Parkings {
             stock: self.stock(),
             oldest: shelves().filter_map(Shelf::oldest).min(),
+            is_complete: shelves().all(Shelf::is_looked_through),
             trouble: shelves().filter_map(Shelf::trouble).min_by_key(rank),
             damaged,
             damaged_count,

@@ -1,5 +1,7 @@
 //! The sink's own ends of the channels in [`Sink`], and how it gets over a failure without breaking the order.
 
+use std::time::Instant;
+
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +16,8 @@ pub(crate) struct Port {
     pub(crate) answers: Answers,
     /// Tells how the destination is.
     pub(crate) reachability: watch::Sender<Reachability>,
+    /// No event that was parked before is handed over again.
+    pub(crate) cleared_until: watch::Receiver<Instant>,
     /// Cancelled when the sink shall stop.
     pub(crate) stop: CancellationToken,
 }
@@ -31,10 +35,24 @@ where
     let (submissions, submitted) = mpsc::channel(in_flight.events_max);
     let (answers, outcomes) = mpsc::channel(in_flight.events_max);
     let (told, reachability) = watch::channel(Reachability::Connecting);
+    let (cleared_until, cleared) = watch::channel(Instant::now());
     let stop = CancellationToken::new();
-    let port =
-        Port { submissions: submitted, answers: Answers(answers), reachability: told, stop: stop.clone() };
-    Sink { submissions, outcomes, reachability, in_flight, stop, task: tokio::spawn(run(port)) }
+    let port = Port {
+        submissions: submitted,
+        answers: Answers(answers),
+        reachability: told,
+        cleared_until: cleared,
+        stop: stop.clone(),
+    };
+    Sink {
+        submissions,
+        outcomes,
+        reachability,
+        cleared_until,
+        in_flight,
+        stop,
+        task: tokio::spawn(run(port)),
+    }
 }
 
 impl Answers {

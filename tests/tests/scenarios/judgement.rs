@@ -15,6 +15,13 @@ use twinroute_tests::{
 /// What the oracle says of each sink: Kafka, MQTT, Kusto.
 pub(crate) struct Verdicts(pub(crate) [Verdict; 3]);
 
+impl Verdicts {
+    pub(crate) fn at_kusto(&self) -> &Verdict {
+        let [_, _, kusto] = &self.0;
+        kusto
+    }
+}
+
 /// Changes that have not arrived at a sink.
 pub(crate) struct Missing {
     changes: HashSet<Expected>,

@@ -17,6 +17,12 @@ impl Shelf {
         Stock { bytes, writing_bytes, unread_events, read_bytes, waiting_events }
     }
 
+    /// It is known what there is.
+    #[must_use]
+    pub fn is_looked_through(&self) -> bool {
+        self.phase != Phase::Unknown
+    }
+
     /// Since when the oldest event is here that is not delivered.
     #[must_use]
     pub fn oldest(&self) -> Option<Instant> {

@@ -17,8 +17,8 @@ pub struct KustoLimits {
     /// Bytes of rows, before compression, at which a blob is cut. Default 8 MiB: Kusto likes few large blobs, and this
     /// much fits in memory for three tables.
     pub blob_bytes_max: usize,
-    /// Age of a blob's first row at which it is cut, in milliseconds. Default 1,000, although Kusto would rather have
-    /// larger blobs: an event stays un-acknowledged until its blob is queued, which holds back the replication slot.
+    /// Age of a blob's first row at which it is cut, in milliseconds. Default 5,000: few blobs, and little beside the
+    /// minutes for which Kusto itself gathers them. Without a backlog store it holds back acknowledgements.
     pub blob_age_ms: u64,
     /// How long one blob and its message may take, in milliseconds. Default 60,000: 8 MiB at 1.5 Mbit/s.
     pub upload_deadline_ms: u64,
@@ -41,7 +41,7 @@ impl Default for KustoLimits {
             in_flight_events_max: 20_000,
             early_cut_events: 10_000,
             blob_bytes_max: 8 * 1024 * 1024,
-            blob_age_ms: 1_000,
+            blob_age_ms: 5_000,
             upload_deadline_ms: 60_000,
             management_deadline_ms: 30_000,
             resources_refresh_s: 3_600,

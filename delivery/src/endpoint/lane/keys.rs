@@ -169,7 +169,12 @@ impl Keys {
         entry.state = EntryState::Open;
         queue.waiting = entry.behind;
         queue.open += 1;
-        Some(Submission { token: token_of(id, entry.serial), event: Arc::clone(&entry.delivery.event) })
+        let Delivery { origin, event } = &entry.delivery;
+        Some(Submission {
+            token: token_of(id, entry.serial),
+            partition: origin.partition(),
+            event: Arc::clone(event),
+        })
     }
 
     /// Notes the answer to a hand-over; `None` when it is not open.

@@ -6,6 +6,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream;
 use tracing::warn;
+use twinroute_common::causes::Causes;
 
 use super::{Parking, ParkingContext, RETRY};
 use crate::backlog::name::Folder;
@@ -94,7 +95,26 @@ impl Parking {
             }
         }
         self.busy.clear();
-        (items, unread_events, self.delete_all(deletions))
+        let (deleting, forgetting) =
+            (self.delete_all(deletions), self.forget_shipments(!held.by_number.is_empty()));
+        let clear = async move {
+            tokio::join!(deleting, forgetting);
+        };
+        (items, unread_events, clear)
+    }
+
+    /// Keeps no shipment of a deleted endpoint any longer, if its worker still holds something.
+    fn forget_shipments(&self, is_deleted: bool) -> impl Future<Output = ()> + Send + use<> {
+        let context = self.context.clone().filter(|_| is_deleted);
+        let endpoint = self.endpoint.clone();
+        async move {
+            let Some(ParkingContext { store, .. }) = context else { return };
+            let shipments = store.shipments(&endpoint);
+            let forgetting = DELETING.run(|_| true, || shipments.forget_all()).await;
+            if let Err(error) = forgetting {
+                warn!(endpoint, "shipments of a deleted endpoint stay: {}", Causes(&error));
+            }
+        }
     }
 
     /// Deletes what is parked of an endpoint that is deleted. What stays in spite of some attempts would be delivered should

@@ -55,7 +55,10 @@ impl Task {
     }
 
     pub(super) fn report_numbers(&mut self) {
-        let Parkings { stock, oldest, damaged, damaged_count, trouble } = self.parking.look();
+        let Parkings { stock, oldest, is_complete, damaged, damaged_count, trouble } = self.parking.look();
+        if let Some(sink) = self.sink.as_ref().filter(|_| is_complete) {
+            sink.cleared_until.send_replace(oldest.unwrap_or_else(now));
+        }
         if let Some(trouble) = &trouble {
             self.health.refused(trouble);
             if self.trouble.as_ref() != Some(trouble) {

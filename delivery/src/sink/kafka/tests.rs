@@ -55,7 +55,7 @@ fn event(number: u64, data_bytes: usize) -> CloudEvent {
 }
 
 async fn submit(sink: &Sink, token: u64, event: CloudEvent) {
-    sink.submissions.send(Submission { token, event: Arc::new(event) }).await.unwrap();
+    sink.submissions.send(Submission { token, partition: 0, event: Arc::new(event) }).await.unwrap();
 }
 
 async fn outcomes(sink: &mut Sink, count: usize) -> Vec<Outcome> {

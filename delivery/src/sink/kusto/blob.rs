@@ -1,22 +1,25 @@
 //! Rows on their way to a table, compressed as they come.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::time::Instant;
-use twinroute_common::cloud_event::CloudEvent;
+use uuid::Uuid;
 
 use super::row::push_row;
 use super::tables::Table;
-use crate::sink::SinkError;
+use crate::sink::{SinkError, Submission};
 
 /// The rows of one table.
 #[derive(Debug)]
 pub(super) struct Filling {
     table: Table,
     tokens: Vec<u64>,
+    events: Vec<Uuid>,
+    partitions: BTreeSet<u32>,
     raw_bytes: usize,
     gzip: GzEncoder<Vec<u8>>,
 }
@@ -24,10 +27,16 @@ pub(super) struct Filling {
 /// A blob that is complete.
 #[derive(Debug)]
 pub(super) struct Blob {
+    /// Names it, and is the tag of its rows.
+    pub(super) id: Uuid,
     /// Where its rows go.
     pub(super) table: Table,
     /// The submissions in it.
     pub(super) tokens: Vec<u64>,
+    /// The ids of their events.
+    pub(super) events: Vec<Uuid>,
+    /// The partitions of their events.
+    pub(super) partitions: BTreeSet<u32>,
     /// Bytes before compression.
     pub(super) raw_bytes: usize,
     /// The rows, as gzip, unless they could not be compressed.
@@ -37,19 +46,23 @@ pub(super) struct Blob {
 impl Filling {
     fn new(table: Table) -> Self {
         let gzip = GzEncoder::new(Vec::new(), Compression::fast());
-        Self { table, tokens: Vec::new(), raw_bytes: 0, gzip }
+        let (tokens, events, partitions) = Default::default();
+        Self { table, tokens, events, partitions, raw_bytes: 0, gzip }
     }
 
-    fn push(&mut self, token: u64, line: &[u8]) -> io::Result<()> {
+    fn push(&mut self, submission: &Submission, line: &[u8]) -> io::Result<()> {
         self.gzip.write_all(line)?;
         self.raw_bytes += line.len();
-        self.tokens.push(token);
+        self.tokens.push(submission.token);
+        self.events.push(submission.event.id);
+        self.partitions.insert(submission.partition);
         Ok(())
     }
 
     fn finish(self) -> Blob {
-        let content = self.gzip.finish().map(Bytes::from);
-        Blob { table: self.table, tokens: self.tokens, raw_bytes: self.raw_bytes, content }
+        let Self { table, tokens, events, partitions, raw_bytes, gzip } = self;
+        let content = gzip.finish().map(Bytes::from);
+        Blob { id: Uuid::new_v4(), table, tokens, events, partitions, raw_bytes, content }
     }
 }
 
@@ -68,7 +81,8 @@ impl Batch {
     ///
     /// # Errors
     /// When it is none that a table can take; about the event.
-    pub(super) fn push(&mut self, token: u64, event: &CloudEvent, now: Instant) -> Result<(), SinkError> {
+    pub(super) fn push(&mut self, submission: &Submission, now: Instant) -> Result<(), SinkError> {
+        let event = &*submission.event;
         let Some(table) = Table::of(event.default_type) else {
             let message =
                 format!("{} is no data history, and Kusto takes nothing else", event.default_type.name());
@@ -82,7 +96,7 @@ impl Batch {
             self.fillings.len() - 1
         });
         if let Some(filling) = self.fillings.get_mut(index) {
-            let pushed = filling.push(token, &self.line);
+            let pushed = filling.push(submission, &self.line);
             pushed.map_err(|error| SinkError::about_event("NOT_COMPRESSED", error.to_string()))?;
             self.largest_bytes = self.largest_bytes.max(filling.raw_bytes);
         }
@@ -129,14 +143,18 @@ mod tests {
     use super::*;
     use crate::sink::test_events::event;
 
+    fn submission(token: u64, kind: EventType, data: &str) -> Submission {
+        Submission { token, partition: 0, event: event(kind, "a", data).into() }
+    }
+
     #[test]
     fn rows_are_gathered_by_table() {
         // given events of two tables
         let mut batch = Batch::default();
         let now = Instant::now();
-        batch.push(1, &event(EventType::PropertyEvent, "a", r#"{"n":1}"#), now).unwrap();
-        batch.push(2, &event(EventType::TwinLifecycle, "a", r#"{"n":2}"#), now).unwrap();
-        batch.push(3, &event(EventType::PropertyEvent, "b", r#"{"n":3}"#), now).unwrap();
+        batch.push(&submission(1, EventType::PropertyEvent, r#"{"n":1}"#), now).unwrap();
+        batch.push(&submission(2, EventType::TwinLifecycle, r#"{"n":2}"#), now).unwrap();
+        batch.push(&submission(3, EventType::PropertyEvent, r#"{"n":3}"#), now).unwrap();
         assert_eq!((batch.events(), batch.began()), (3, Some(now)));
 
         // when the blobs are complete
@@ -156,7 +174,7 @@ mod tests {
     #[test]
     fn an_event_notification_is_refused_for_good() {
         let mut batch = Batch::default();
-        let error = batch.push(1, &event(EventType::TwinUpdate, "a", "{}"), Instant::now()).unwrap_err();
+        let error = batch.push(&submission(1, EventType::TwinUpdate, "{}"), Instant::now()).unwrap_err();
         assert_eq!((error.code, error.about_event), ("NOT_DATA_HISTORY", true));
         assert_eq!(batch.events(), 0);
     }
@@ -168,7 +186,7 @@ mod tests {
         for (token, kind) in
             [(1, EventType::PropertyEvent), (2, EventType::TwinLifecycle), (3, EventType::PropertyEvent)]
         {
-            batch.push(token, &event(kind, "a", "{}"), now).unwrap();
+            batch.push(&submission(token, kind, "{}"), now).unwrap();
         }
         assert_eq!(batch.into_tokens(), [1, 2, 3]);
     }

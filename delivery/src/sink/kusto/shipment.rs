@@ -1,48 +1,127 @@
-//! Blobs on their way: uploaded to temporary storage, then announced in the queue.
+//! Blobs on their way: kept, uploaded to temporary storage, then announced in the queue.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use azure_core::http::Url;
 use azure_storage_blob::{BlockBlobClient, BlockBlobClientOptions};
 use azure_storage_queue::models::QueueMessage;
 use azure_storage_queue::{QueueClient, QueueClientOptions};
+use bytes::Bytes;
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::blob::Blob;
 use super::connection::{Connection, Resources};
 use super::failure::Failure;
+use super::journal::{Journal, Parcel};
 use super::message::{self, Announcement};
 
-/// What became of the blobs of a shipment.
+/// What is to be sent.
+#[derive(Debug)]
+pub(super) enum Shipment {
+    /// A new one.
+    New(Blob),
+    /// One that is kept, and may have arrived.
+    Again(Uuid),
+}
+
+/// What became of a shipment.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// It is in the queue.
+    Arrived,
+    /// It is not; it was not even tried.
+    NotSent(Failure),
+    /// It may be in the queue or not.
+    Unknown(Failure),
+    /// It is not kept any more.
+    Lost(Failure),
+}
+
+/// What became of some shipments.
 #[derive(Debug)]
 pub(super) struct Shipped {
-    /// The submissions of each blob, and why it failed if it did.
-    pub(super) blobs: Vec<(Vec<u64>, Result<(), Failure>)>,
-    /// What the cluster handed out, for the next one.
+    pub(super) shipments: Vec<(Shipment, Fate)>,
+    /// What the cluster handed out, for the next ones.
     pub(super) resources: Option<Resources>,
 }
 
-/// Ships the blobs, all at once, with resources that are fresh.
-pub(super) async fn ship(connection: &Connection, blobs: Vec<Blob>, resources: Option<Resources>) -> Shipped {
-    let resources = match fresh(connection, resources).await {
-        Ok(resources) => resources,
-        Err(failure) => {
-            let failed = |blob: Blob| (blob.tokens, Err(failure.clone()));
-            return Shipped { blobs: blobs.into_iter().map(failed).collect(), resources: None };
+/// What ships: the way to the cluster, and to where blobs are kept, if they are.
+#[derive(Clone)]
+pub(super) struct Shipper {
+    pub(super) connection: Arc<Connection>,
+    pub(super) journal: Option<Journal>,
+}
+
+impl Shipper {
+    /// Ships all at once, with resources that are fresh.
+    pub(super) async fn ship(self, shipments: Vec<Shipment>, resources: Option<Resources>) -> Shipped {
+        let resources = match fresh(&self.connection, resources).await {
+            Ok(resources) => resources,
+            Err(failure) => {
+                let failed = |shipment| (shipment, Fate::NotSent(failure.clone()));
+                return Shipped { shipments: shipments.into_iter().map(failed).collect(), resources: None };
+            }
+        };
+        let shipping = shipments.into_iter().map(|shipment| async {
+            let fate = self.send(&shipment, &resources).await;
+            (shipment, fate)
+        });
+        let shipments = join_all(shipping).await;
+        // What failed may have failed because of them.
+        let failed = shipments.iter().any(|(_, fate)| !matches!(fate, Fate::Arrived));
+        Shipped { shipments, resources: (!failed).then_some(resources) }
+    }
+
+    async fn send(&self, shipment: &Shipment, resources: &Resources) -> Fate {
+        let deadline = Instant::now() + Duration::from_millis(self.connection.limits.upload_deadline_ms);
+        let sending = async {
+            let Some(parcel) = self.pack(shipment).await? else { return Ok(None) };
+            upload(&self.connection, parcel, resources).await.map(Some)
+        };
+        let (queue, text) = match by(deadline, sending).await {
+            Ok(Some(message)) => message,
+            Ok(None) => return Fate::Lost(Failure::unusable("what is kept of a blob", "it is lost")),
+            Err(failure) => return Fate::NotSent(failure),
+        };
+        let announcing = announce(&self.connection, queue, text);
+        if let Err(failure) = by(deadline, announcing).await {
+            return Fate::Unknown(failure);
         }
-    };
-    let deadline = Duration::from_millis(connection.limits.upload_deadline_ms);
-    let shipping = blobs.into_iter().map(|blob| async {
-        let sent = tokio::time::timeout(deadline, send(connection, &blob, &resources)).await;
-        let outcome = sent.unwrap_or_else(|_| Err(Failure::unreachable("ship a blob", "no answer in time")));
-        (blob.tokens, outcome)
-    });
-    let blobs = join_all(shipping).await;
-    // What failed may have failed because of them.
-    let failed = blobs.iter().any(|(_, outcome)| outcome.is_err());
-    Shipped { blobs, resources: (!failed).then_some(resources) }
+        if let Some(journal) = &self.journal {
+            journal.accept(shipment.id()).await;
+        }
+        Fate::Arrived
+    }
+
+    /// The blob of a shipment, which is kept from now on; `None` when it is not there any more.
+    async fn pack(&self, shipment: &Shipment) -> Result<Option<Parcel>, Failure> {
+        match (shipment, &self.journal) {
+            (Shipment::New(blob), journal) => {
+                let content =
+                    blob.content.as_ref().map_err(|error| Failure::unusable("compress a blob", error))?;
+                if let Some(journal) = journal {
+                    journal.keep(blob, content).await?;
+                }
+                let Blob { id, table, raw_bytes, .. } = *blob;
+                Ok(Some(Parcel { id, table, raw_bytes, content: content.clone() }))
+            }
+            (Shipment::Again(id), Some(journal)) => journal.load(*id).await,
+            (Shipment::Again(_), None) => Ok(None),
+        }
+    }
+}
+
+impl Shipment {
+    pub(super) fn id(&self) -> Uuid {
+        match self {
+            Self::New(blob) => blob.id,
+            Self::Again(id) => *id,
+        }
+    }
 }
 
 /// Asks for resources when there are none or they are old. Old ones are good for a while longer when none can be had.
@@ -55,36 +134,45 @@ async fn fresh(connection: &Connection, resources: Option<Resources>) -> Result<
     }
 }
 
-async fn send(connection: &Connection, blob: &Blob, resources: &Resources) -> Result<(), Failure> {
+async fn by<T>(deadline: Instant, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let done = timeout_at(deadline, work).await;
+    done.unwrap_or_else(|_| Err(Failure::unreachable("ship a blob", "no answer in time")))
+}
+
+/// Uploads a blob; the message that announces it, and the queue that takes it.
+async fn upload(
+    connection: &Connection,
+    parcel: Parcel,
+    resources: &Resources,
+) -> Result<(Url, String), Failure> {
     let Some((container, queue)) = connection.next(resources) else {
         return Err(Failure::unusable("ingestion resources", "there are none"));
     };
-    let id = Uuid::new_v4();
+    let Parcel { id, table, raw_bytes, content } = parcel;
     let url = blob_url(container, id);
-    upload(connection, url.clone(), blob).await?;
+    put(connection, url.clone(), content).await?;
     let options = &connection.options;
     let text = message::encode(Announcement {
         id,
         blob_url: url.as_str(),
-        raw_bytes: blob.raw_bytes,
+        raw_bytes,
         database: &options.database,
-        table: blob.table.name(&options.tables),
-        mapping: blob.table.mapping_name(),
+        table: table.name(&options.tables),
+        mapping: table.mapping_name(),
         identity_token: &resources.identity_token,
         now: Timestamp::now(),
     });
     let text = text.map_err(|error| Failure::unusable("ingestion message", error))?;
-    announce(connection, queue.clone(), text).await
+    Ok((queue.clone(), text))
 }
 
-async fn upload(connection: &Connection, url: Url, blob: &Blob) -> Result<(), Failure> {
+async fn put(connection: &Connection, url: Url, content: Bytes) -> Result<(), Failure> {
     let what = "put blob";
-    let content = blob.content.as_ref().map_err(|error| Failure::unusable("compress a blob", error))?;
     let options =
         BlockBlobClientOptions { client_options: connection.storage_options(), ..Default::default() };
     let client =
         BlockBlobClient::new(url, None, Some(options)).map_err(|error| Failure::of_storage(what, &error))?;
-    client.upload(content.clone().into(), None).await.map_err(|error| Failure::of_storage(what, &error))?;
+    client.upload(content.into(), None).await.map_err(|error| Failure::of_storage(what, &error))?;
     Ok(())
 }
 

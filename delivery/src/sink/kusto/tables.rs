@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
+use serde::{Deserialize, Serialize};
 use twinroute_common::cloud_event::EventType;
 use twinroute_common::route::KustoTables;
 
 /// A table of data history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) enum Table {
     /// One row for each changed property.
     Property,

@@ -90,7 +90,7 @@ pub(super) async fn run<P: Protocol>(port: &mut Port, settings: &Settings) -> En
                 if count == 0 {
                     stop.cancel();
                 }
-                for Submission { token, event } in taken.drain(..) {
+                for Submission { token, event, .. } in taken.drain(..) {
                     let message = settings.topic.topic(&event).map(|topic| {
                         Message { topic, payload: Bytes::from(event.to_structured_json()) }
                     });

@@ -90,7 +90,7 @@ fn start_sink(listener: &TcpListener, change: impl FnOnce(&mut SinkLimits)) -> S
 
 async fn submit(sink: &Sink, token: u64, twin: &str) {
     let event = Arc::new(test_events::twin_update(twin));
-    sink.submissions.send(Submission { token, event }).await.unwrap();
+    sink.submissions.send(Submission { token, partition: 0, event }).await.unwrap();
 }
 
 async fn outcome(sink: &mut Sink) -> Outcome {

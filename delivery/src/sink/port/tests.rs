@@ -12,7 +12,7 @@ const LIMITS: InFlight = InFlight { events_max: 4, events_per_key_max: 4 };
 
 fn submission(token: u64) -> Submission {
     let event: CloudEvent = test_events::twin_update("room1");
-    Submission { token, event: Arc::new(event) }
+    Submission { token, partition: 0, event: Arc::new(event) }
 }
 
 /// A sink that fails its first event and takes all others.
