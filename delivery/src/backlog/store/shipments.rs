@@ -53,6 +53,12 @@ impl Store {
 
 /// No call takes longer than the store's timeout; each fails when the store is away or refuses.
 impl Shipments {
+    /// Where they are in the store.
+    #[must_use]
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
     /// All that are kept, the oldest first.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The shipments that are kept: what is written before one is sent, and what others have left.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,11 +9,12 @@ use hashbrown::HashSet;
 use tokio::sync::watch;
 use tracing::warn;
 use twinroute_common::causes::Causes;
+use twinroute_common::outage::Outage;
 use uuid::Uuid;
 
 use super::blob::Blob;
 use super::failure::Failure;
-use super::kept::{self, HEAD_BYTES_MAX, Unreadable};
+use super::kept::{self, HEAD_BYTES_MAX, Head, Unreadable};
 use super::ledger::KNOWN_MAX;
 use super::tables::Table;
 use crate::backlog::store::{KeptShipment, Shipments, StoreError};
@@ -28,6 +30,8 @@ const STALE: Duration = Duration::from_secs(7 * 86_400);
 pub struct Journal {
     shipments: Shipments,
     held: watch::Receiver<Held>,
+    /// Whether the store takes what is to be kept.
+    outage: Arc<Mutex<Outage>>,
 }
 
 /// A blob that is ready to be sent.
@@ -38,6 +42,8 @@ pub(super) struct Parcel {
     /// Bytes before compression.
     pub(super) raw_bytes: usize,
     pub(super) content: Bytes,
+    /// It can be sent again as it is.
+    pub(super) is_kept: bool,
 }
 
 /// What others have left.
@@ -62,7 +68,8 @@ impl Journal {
     #[must_use]
     pub fn new(shipments: Shipments, mut held: watch::Receiver<Held>) -> Self {
         held.mark_changed();
-        Self { shipments, held }
+        let outage = Outage::new("keep shipments, without which some may be repeated", shipments.folder());
+        Self { shipments, held, outage: Arc::new(Mutex::new(outage)) }
     }
 
     /// Other partitions are held than when it was looked for what others have left.
@@ -104,27 +111,39 @@ impl Journal {
         }
     }
 
-    /// Keeps a blob, so that it can be sent again by whoever needs it.
-    pub(super) async fn keep(&self, blob: &Blob, content: &Bytes) -> Result<(), Failure> {
+    /// Keeps a blob, so that it can be sent again by whoever needs it; `false` when the store does not take it.
+    pub(super) async fn keep(&self, blob: &Blob, content: &Bytes) -> bool {
         let kept = kept::encode(blob.table, blob.raw_bytes, &blob.partitions, content);
-        self.shipments.keep(blob.id, kept).await.map_err(|error| store_failure(&error))
+        self.tell(self.shipments.keep(blob.id, kept).await)
     }
 
     /// A blob that is kept; `None` when it is not there, or cannot be read.
     pub(super) async fn load(&self, id: Uuid) -> Result<Option<Parcel>, Failure> {
-        let kept = self.shipments.read(id, None).await.map_err(|error| store_failure(&error))?;
+        let unreachable = |error| Failure::unreachable("read a blob that is kept", Causes(&error));
+        let kept = self.shipments.read(id, None).await.map_err(unreachable)?;
         let read = kept.map(|kept| kept::decode(&kept)).transpose().unwrap_or_else(|unreadable| {
             warn!(shipment = %id, "{unreadable}; its events are sent in another one, which may repeat them");
             None
         });
-        Ok(read.map(|(head, content)| Parcel { id, table: head.table, raw_bytes: head.raw_bytes, content }))
+        let parcel = |(head, content): (Head, Bytes)| {
+            let Head { table, raw_bytes, .. } = head;
+            Parcel { id, table, raw_bytes, content, is_kept: true }
+        };
+        Ok(read.map(parcel))
     }
 
-    /// A shipment has arrived.
+    /// A shipment has arrived, and need not be sent again.
     pub(super) async fn accept(&self, id: Uuid) {
-        if let Err(error) = self.shipments.accept(id).await {
-            warn!(shipment = %id, "cannot note that a shipment has arrived: {error}; a successor would send it again");
+        self.tell(self.shipments.accept(id).await);
+    }
+
+    fn tell(&self, written: Result<(), StoreError>) -> bool {
+        let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        match &written {
+            Ok(()) => outage.works(),
+            Err(error) => outage.failed(&Causes(error)),
         }
+        written.is_ok()
     }
 
     /// Keeps some shipments no longer.
@@ -160,10 +179,6 @@ async fn events_of(
             warn!(shipment = %id, "{unreadable}; its events are sent in another one, which may repeat them");
         })
         .ok())
-}
-
-fn store_failure(error: &StoreError) -> Failure {
-    Failure::unreachable("keep a blob", Causes(error))
 }
 
 #[cfg(test)]

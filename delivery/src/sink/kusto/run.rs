@@ -258,21 +258,21 @@ impl Worker {
 
     /// Takes note of what became of a shipment; the submissions to answer, and why it failed if it did.
     fn note(&mut self, shipment: Shipment, fate: Fate) -> (Vec<u64>, Option<Failure>) {
-        let is_kept = self.shipper.journal.is_some();
+        let has_journal = self.shipper.journal.is_some();
         let (ledger, now) = (&mut self.ledger, Instant::now().into_std());
         match (shipment, fate) {
             (Shipment::New(blob), Fate::Arrived) => {
-                if is_kept {
+                if has_journal {
                     ledger.arrived_at_once(blob.id, now);
                 }
                 (blob.tokens, None)
             }
-            (Shipment::New(blob), Fate::Unknown(failure)) if is_kept => {
+            (Shipment::New(blob), Fate::Unknown(failure)) => {
                 ledger.know((blob.id, Maker::This), blob.events.into_iter().collect(), false, now);
                 (blob.tokens, Some(failure))
             }
-            (Shipment::New(blob), Fate::NotSent(failure) | Fate::Lost(failure) | Fate::Unknown(failure)) => {
-                if is_kept {
+            (Shipment::New(blob), Fate::Failed(failure) | Fate::Lost(failure)) => {
+                if has_journal {
                     ledger.discard(blob.id);
                 }
                 (blob.tokens, Some(failure))
@@ -281,7 +281,7 @@ impl Worker {
                 info!(shipment = %id, "a shipment that may have arrived before was sent again");
                 (ledger.has_arrived(id), None)
             }
-            (Shipment::Again(id), Fate::NotSent(failure) | Fate::Unknown(failure)) => {
+            (Shipment::Again(id), Fate::Failed(failure) | Fate::Unknown(failure)) => {
                 (ledger.waiting(id), Some(failure))
             }
             (Shipment::Again(id), Fate::Lost(failure)) => (ledger.lose(id), Some(failure)),

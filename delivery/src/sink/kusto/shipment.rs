@@ -33,9 +33,9 @@ pub(super) enum Shipment {
 pub(super) enum Fate {
     /// It is in the queue.
     Arrived,
-    /// It is not; it was not even tried.
-    NotSent(Failure),
-    /// It may be in the queue or not.
+    /// It is not, or cannot be sent again as it was.
+    Failed(Failure),
+    /// It may be in the queue or not, and can be sent again.
     Unknown(Failure),
     /// It is not kept any more.
     Lost(Failure),
@@ -62,7 +62,7 @@ impl Shipper {
         let resources = match fresh(&self.connection, resources).await {
             Ok(resources) => resources,
             Err(failure) => {
-                let failed = |shipment| (shipment, Fate::NotSent(failure.clone()));
+                let failed = |shipment| (shipment, Fate::Failed(failure.clone()));
                 return Shipped { shipments: shipments.into_iter().map(failed).collect(), resources: None };
             }
         };
@@ -80,16 +80,18 @@ impl Shipper {
         let deadline = Instant::now() + Duration::from_millis(self.connection.limits.upload_deadline_ms);
         let sending = async {
             let Some(parcel) = self.pack(shipment).await? else { return Ok(None) };
-            upload(&self.connection, parcel, resources).await.map(Some)
+            let is_kept = parcel.is_kept;
+            let (queue, text) = upload(&self.connection, parcel, resources).await?;
+            Ok(Some((queue, text, is_kept)))
         };
-        let (queue, text) = match by(deadline, sending).await {
+        let (queue, text, is_kept) = match by(deadline, sending).await {
             Ok(Some(message)) => message,
             Ok(None) => return Fate::Lost(Failure::unusable("what is kept of a blob", "it is lost")),
-            Err(failure) => return Fate::NotSent(failure),
+            Err(failure) => return Fate::Failed(failure),
         };
         let announcing = announce(&self.connection, queue, text);
         if let Err(failure) = by(deadline, announcing).await {
-            return Fate::Unknown(failure);
+            return if is_kept { Fate::Unknown(failure) } else { Fate::Failed(failure) };
         }
         if let Some(journal) = &self.journal {
             journal.accept(shipment.id()).await;
@@ -97,17 +99,19 @@ impl Shipper {
         Fate::Arrived
     }
 
-    /// The blob of a shipment, which is kept from now on; `None` when it is not there any more.
+    /// The blob of a shipment, which is kept from now on if it can be: a full store is emptied by shipping. `None` when it is
+    /// not there any more.
     async fn pack(&self, shipment: &Shipment) -> Result<Option<Parcel>, Failure> {
         match (shipment, &self.journal) {
             (Shipment::New(blob), journal) => {
                 let content =
                     blob.content.as_ref().map_err(|error| Failure::unusable("compress a blob", error))?;
-                if let Some(journal) = journal {
-                    journal.keep(blob, content).await?;
-                }
+                let is_kept = match journal {
+                    Some(journal) => journal.keep(blob, content).await,
+                    None => false,
+                };
                 let Blob { id, table, raw_bytes, .. } = *blob;
-                Ok(Some(Parcel { id, table, raw_bytes, content: content.clone() }))
+                Ok(Some(Parcel { id, table, raw_bytes, content: content.clone(), is_kept }))
             }
             (Shipment::Again(id), Some(journal)) => journal.load(*id).await,
             (Shipment::Again(_), None) => Ok(None),
@@ -148,7 +152,7 @@ async fn upload(
     let Some((container, queue)) = connection.next(resources) else {
         return Err(Failure::unusable("ingestion resources", "there are none"));
     };
-    let Parcel { id, table, raw_bytes, content } = parcel;
+    let Parcel { id, table, raw_bytes, content, .. } = parcel;
     let url = blob_url(container, id);
     put(connection, url.clone(), content).await?;
     let options = &connection.options;

@@ -187,20 +187,22 @@ async fn nothing_is_kept_when_what_was_parked_is_gone() {
 }
 
 #[tokio::test]
-async fn without_the_store_nothing_is_sent() {
-    // given a store that cannot be written to
+async fn a_store_that_takes_nothing_holds_up_nothing() {
+    // given a store in which no shipment can be kept, as on a full disk
     let scene = Scene::new().await;
+    let endpoint = scene.folder.path().join("delivery/history");
+    std::fs::create_dir_all(&endpoint).unwrap();
+    std::fs::write(endpoint.join("shipments"), "in the way").unwrap();
+
+    // when an event is handed over, it is delivered: so room is made
     let (mut sink, _holdings) = scene.worker(&[3]);
-    let folder = scene.folder.path().join("delivery");
-    std::fs::write(&folder, "in the way").unwrap();
-
-    // when an event is handed over, it is not delivered
     submit(&sink, 1, 3).await;
-    assert_eq!(answer(&mut sink).await, (1, false));
-    assert_eq!(scene.messages(), Vec::<Vec<u128>>::new());
+    assert_eq!(answer(&mut sink).await, (1, true));
 
-    // and is, when the store works
-    std::fs::remove_file(&folder).unwrap();
-    deliver(&mut sink, 1, 3).await;
-    assert_eq!(scene.messages(), [vec![1]]);
+    // and when an answer is lost, the event is sent in another shipment
+    scene.cluster.lose_answers(1);
+    submit(&sink, 2, 3).await;
+    assert_eq!(answer(&mut sink).await, (2, false));
+    deliver(&mut sink, 2, 3).await;
+    assert_eq!(scene.messages(), [vec![1], vec![2], vec![2]]);
 }

@@ -40,7 +40,7 @@ fn grant(holdings: &Holdings, partition: u32) {
 }
 
 async fn keep(journal: &Journal, blob: &Blob) {
-    journal.keep(blob, blob.content.as_ref().unwrap()).await.unwrap();
+    assert!(journal.keep(blob, blob.content.as_ref().unwrap()).await);
 }
 
 /// The path of the only blob that is kept.
