@@ -63,6 +63,17 @@ impl Scene {
         (start("history", &options, context, Some(journal)).unwrap(), holdings)
     }
 
+    /// The sink of a worker whose shipment of event 1 in partition 3 and event 2 in partition 4 was taken, and the answer was
+    /// lost.
+    async fn uncertain(&self) -> Sink {
+        let (mut sink, _holdings) = self.worker(&[3, 4]);
+        self.cluster.lose_answers(1);
+        submit(&sink, 1, 3).await;
+        submit(&sink, 2, 4).await;
+        assert_eq!([answer(&mut sink).await, answer(&mut sink).await], [(1, false), (2, false)]);
+        sink
+    }
+
     /// The events of each message, and whether it has the tags of its id.
     fn messages(&self) -> Vec<Vec<u128>> {
         let is_tagged = |Message { id, tags: [tags, unless], .. }: &Message| {
@@ -106,11 +117,7 @@ async fn deliver(sink: &mut Sink, number: u64, partition: u32) {
 async fn a_shipment_whose_answer_was_lost_is_sent_again_as_it_was() {
     // given two events whose blob is taken, and the answer is lost
     let scene = Scene::new().await;
-    let (mut sink, _holdings) = scene.worker(&[3, 4]);
-    scene.cluster.lose_answers(1);
-    submit(&sink, 1, 3).await;
-    submit(&sink, 2, 4).await;
-    assert_eq!([answer(&mut sink).await, answer(&mut sink).await], [(1, false), (2, false)]);
+    let mut sink = scene.uncertain().await;
 
     // when one of them is handed over again, and then another event, and then the second
     for (number, partition) in [(2, 4), (5, 4), (1, 3)] {
@@ -127,12 +134,7 @@ async fn a_shipment_whose_answer_was_lost_is_sent_again_as_it_was() {
 async fn a_successor_sends_the_shipment_that_its_predecessor_may_have_sent() {
     // given a worker that does not know whether its shipment was taken, and is gone
     let scene = Scene::new().await;
-    let (mut sink, _holdings) = scene.worker(&[3, 4]);
-    scene.cluster.lose_answers(1);
-    submit(&sink, 1, 3).await;
-    submit(&sink, 2, 4).await;
-    assert_eq!([answer(&mut sink).await, answer(&mut sink).await], [(1, false), (2, false)]);
-    drop(sink);
+    drop(scene.uncertain().await);
 
     // when others get its partitions, one after the other, and what stood there with an event behind it
     let (mut one, _holdings) = scene.worker(&[3]);
