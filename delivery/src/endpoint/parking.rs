@@ -96,7 +96,7 @@ pub(super) struct Conditions {
 pub(super) struct Parkings {
     pub(super) stock: Stock,
     pub(super) oldest: Option<Instant>,
-    /// It was looked what there is of every partition.
+    /// It was looked what there is of every partition that is held.
     pub(super) is_complete: bool,
     /// The segments that cannot be read, as many as are told, by partition.
     pub(super) damaged: Vec<Damaged>,
@@ -346,7 +346,7 @@ impl Parking {
         Parkings {
             stock: self.stock(),
             oldest: shelves().filter_map(Shelf::oldest).min(),
-            is_complete: shelves().all(Shelf::is_looked_through),
+            is_complete: self.share.0 == self.shelves.len() && shelves().all(Shelf::is_looked_through),
             trouble: shelves().filter_map(Shelf::trouble).min_by_key(rank),
             damaged,
             damaged_count,

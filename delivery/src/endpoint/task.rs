@@ -16,7 +16,7 @@ use twinroute_common::backoff::Backoff;
 use twinroute_common::outage::Outage;
 use twinroute_common::route::{Endpoint, OnExhausted};
 
-use self::park::{limit, parking};
+use self::park::{is_parked_always, limit, parking};
 use self::wait::{changed, now, receive, until};
 use super::diversion::Diversion;
 use super::health::Health;
@@ -364,7 +364,7 @@ impl Task {
         let mut discarded = self.lane.drain();
         discarded.retain(|origin| !matches!(origin, Origin::Redriven(_)));
         let held = Held::clone(&self.held.borrow());
-        let (not_parked, parked, clear) = self.parking.discard(&held);
+        let (not_parked, parked, clear) = self.parking.discard(&held, is_parked_always(&self.endpoint));
         clear.await;
         let events = (discarded.len() + not_parked.len()) as u64 + parked;
         if events > 0 {

@@ -39,7 +39,7 @@ pub struct KeptShipment {
     pub id: Uuid,
     /// The destination has taken it.
     pub is_accepted: bool,
-    /// How long ago it was written.
+    /// How long ago it was written, or accepted.
     pub age: Duration,
 }
 
@@ -59,7 +59,7 @@ impl Shipments {
         &self.folder
     }
 
-    /// All that are kept, the oldest first.
+    /// All that are kept.
     ///
     /// # Errors
     /// See [`Shipments`].
@@ -78,11 +78,9 @@ impl Shipments {
             let age = now.duration_since(object.last_modified.into()).unwrap_or_default();
             let shipment = kept.entry(id).or_insert(KeptShipment { id, is_accepted: false, age });
             shipment.is_accepted |= kind == ACCEPTED;
-            shipment.age = shipment.age.max(age);
+            shipment.age = shipment.age.min(age);
         }
-        let mut kept: Vec<_> = kept.into_values().collect();
-        kept.sort_unstable_by_key(|shipment| std::cmp::Reverse(shipment.age));
-        Ok(kept)
+        Ok(kept.into_values().collect())
     }
 
     /// Keeps a shipment.

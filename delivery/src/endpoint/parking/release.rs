@@ -74,10 +74,11 @@ impl Parking {
     }
 
     /// Gives up everything: the endpoint is deleted. The items that were not parked yet, and how many events were; what is
-    /// returned last deletes what the store has of it, in the partitions that are held.
+    /// returned last deletes what the store has of it, in the partitions that are held, and its shipments when it `ships`.
     pub(in crate::endpoint) fn discard(
         &mut self,
         held: &Held,
+        ships: bool,
     ) -> (Vec<ItemRef>, u64, impl Future<Output = ()> + Send + use<>) {
         let Stock { unread_events, .. } = self.stock();
         let mut items = Vec::new();
@@ -96,16 +97,16 @@ impl Parking {
         }
         self.busy.clear();
         let (deleting, forgetting) =
-            (self.delete_all(deletions), self.forget_shipments(!held.by_number.is_empty()));
+            (self.delete_all(deletions), self.forget_shipments(ships && !held.by_number.is_empty()));
         let clear = async move {
             tokio::join!(deleting, forgetting);
         };
         (items, unread_events, clear)
     }
 
-    /// Keeps no shipment of a deleted endpoint any longer, if its worker still holds something.
-    fn forget_shipments(&self, is_deleted: bool) -> impl Future<Output = ()> + Send + use<> {
-        let context = self.context.clone().filter(|_| is_deleted);
+    /// Keeps no shipment of a deleted endpoint any longer, if it has shipped and its worker still holds something.
+    fn forget_shipments(&self, is_meant: bool) -> impl Future<Output = ()> + Send + use<> {
+        let context = self.context.clone().filter(|_| is_meant);
         let endpoint = self.endpoint.clone();
         async move {
             let Some(ParkingContext { store, .. }) = context else { return };

@@ -77,7 +77,7 @@ impl Task {
 }
 
 /// Kusto likes few large blobs, which must not hold back acknowledgements: it is always delivered through the backlog.
-fn is_parked_always(endpoint: &Endpoint) -> bool {
+pub(super) fn is_parked_always(endpoint: &Endpoint) -> bool {
     matches!(endpoint.destination, Destination::Kusto(_))
 }
 

@@ -56,7 +56,9 @@ impl Task {
 
     pub(super) fn report_numbers(&mut self) {
         let Parkings { stock, oldest, is_complete, damaged, damaged_count, trouble } = self.parking.look();
-        if let Some(sink) = self.sink.as_ref().filter(|_| is_complete) {
+        // What is redriven stands in no segment.
+        let is_known = is_complete && self.redriving.in_lane() == 0;
+        if let Some(sink) = self.sink.as_ref().filter(|_| is_known) {
             sink.cleared_until.send_replace(oldest.unwrap_or_else(now));
         }
         if let Some(trouble) = &trouble {

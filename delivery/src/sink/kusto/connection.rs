@@ -11,6 +11,7 @@ use twinroute_common::causes::Causes;
 use twinroute_common::route::KustoOptions;
 
 use super::failure::Failure;
+use super::kept;
 use super::management::Management;
 use super::tables::{Table, read_schema};
 use crate::config::sinks::KustoLimits;
@@ -92,6 +93,11 @@ impl Connection {
             http,
             turn: AtomicUsize::new(0),
         })
+    }
+
+    /// Names where its blobs go.
+    pub(super) fn target(&self) -> String {
+        kept::target(&self.options)
     }
 
     /// Options of the storage clients. They do not try again by themselves: the endpoint decides.

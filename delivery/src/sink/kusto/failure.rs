@@ -39,6 +39,12 @@ impl Failure {
         Self { error, retry_after: None, status: None }
     }
 
+    /// What is kept of shipments cannot be read: nothing is said of the cluster.
+    pub(super) fn of_store(why: impl std::fmt::Display) -> Self {
+        let error = SinkError::about_connection("BACKLOG_STORE", format!("shipments that are kept: {why}"));
+        Self { error, retry_after: None, status: None }
+    }
+
     /// An answer that cannot be understood or lacks something.
     pub(super) fn unusable(what: &str, why: impl std::fmt::Display) -> Self {
         let error = SinkError::about_connection("UNUSABLE_ANSWER", format!("{what}: {why}"));
@@ -70,9 +76,9 @@ impl Failure {
         }
     }
 
-    /// Whether a server has answered.
-    pub(super) fn was_answered(&self) -> bool {
-        self.status.is_some()
+    /// Whether the cluster does not answer.
+    pub(super) fn is_silence(&self) -> bool {
+        self.status.is_none() && self.error.code != "BACKLOG_STORE"
     }
 }
 

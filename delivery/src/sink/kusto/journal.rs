@@ -1,35 +1,44 @@
 //! The shipments that are kept: what is written before one is sent, and what others have left.
 
-use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use hashbrown::HashSet;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::warn;
 use twinroute_common::causes::Causes;
 use twinroute_common::outage::Outage;
 use uuid::Uuid;
 
 use super::blob::Blob;
-use super::failure::Failure;
-use super::kept::{self, HEAD_BYTES_MAX, Head, Unreadable};
-use super::ledger::KNOWN_MAX;
+use super::kept::{self, HEAD_BYTES_MAX, Head};
+use super::ledger::{Known, Maker};
 use super::tables::Table;
 use crate::backlog::store::{KeptShipment, Shipments, StoreError};
 use crate::holdings::Held;
+use crate::settlement::LeaseId;
 
 /// A shipment that has arrived longer ago is of no more use: its segments were deleted by whoever followed.
 const STALE_ARRIVED: Duration = Duration::from_secs(3_600);
 /// And one that has not: a destination may be away for long before it is sent again.
 const STALE: Duration = Duration::from_secs(7 * 86_400);
+/// How often it is looked for what is stale.
+const LOOK_INTERVAL: Duration = Duration::from_secs(3_600);
+/// Shipments that are read at a time.
+const READS_MAX: usize = 8;
 
 /// The shipments of an endpoint, and the partitions of which its worker must know them.
 #[derive(Clone)]
 pub struct Journal {
     shipments: Shipments,
     held: watch::Receiver<Held>,
+    /// The leases for which it was looked what others have left, and when last.
+    looked_for: HashSet<LeaseId>,
+    looked_at: Instant,
     /// Whether the store takes what is to be kept.
     outage: Arc<Mutex<Outage>>,
 }
@@ -42,25 +51,15 @@ pub(super) struct Parcel {
     /// Bytes before compression.
     pub(super) raw_bytes: usize,
     pub(super) content: Bytes,
-    /// It can be sent again as it is.
-    pub(super) is_kept: bool,
 }
 
 /// What others have left.
 #[derive(Debug, Default)]
 pub(super) struct Left {
     /// Shipments with events of partitions that are held here now.
-    pub(super) shipments: Vec<LeftShipment>,
+    pub(super) shipments: Vec<Known>,
     /// Those that nobody needs.
     pub(super) stale: Vec<Uuid>,
-}
-
-/// A shipment that another has left.
-#[derive(Debug)]
-pub(super) struct LeftShipment {
-    pub(super) id: Uuid,
-    pub(super) has_arrived: bool,
-    pub(super) events: HashSet<Uuid>,
 }
 
 impl Journal {
@@ -69,75 +68,84 @@ impl Journal {
     pub fn new(shipments: Shipments, mut held: watch::Receiver<Held>) -> Self {
         held.mark_changed();
         let outage = Outage::new("keep shipments, without which some may be repeated", shipments.folder());
-        Self { shipments, held, outage: Arc::new(Mutex::new(outage)) }
+        let outage = Arc::new(Mutex::new(outage));
+        Self { shipments, held, looked_for: HashSet::new(), looked_at: Instant::now(), outage }
     }
 
-    /// Other partitions are held than when it was looked for what others have left.
+    /// It is to be looked what others have left: other partitions are held, or it was looked long ago.
     pub(super) fn is_behind(&self) -> bool {
-        self.held.has_changed().unwrap_or_default()
+        self.held.has_changed().unwrap_or_default() || self.looked_at.elapsed() > LOOK_INTERVAL
     }
 
-    /// It is to be looked again.
-    pub(super) fn fall_behind(&mut self) {
-        self.held.mark_changed();
+    /// A partition is held.
+    pub(super) fn is_held(&self, partition: u32) -> bool {
+        self.held.borrow().by_number.contains_key(&partition)
     }
 
-    /// Looks what others have left of the partitions that are held now, but for what is `known`.
+    /// Looks what others have left of the partitions that are held now, up to `max` shipments and but for what is `known`;
+    /// the newest, and first of all those that may not have arrived. Only what went to `target` counts.
+    ///
+    /// Must be called again when it fails.
     pub(super) fn look(
         &mut self,
+        target: String,
         known: HashSet<Uuid>,
+        max: usize,
     ) -> impl Future<Output = Result<Left, StoreError>> + Send + use<> {
         let held = Held::clone(&self.held.borrow_and_update());
+        let leases: HashSet<LeaseId> = held.by_number.values().map(|holding| holding.lease).collect();
+        let is_needed = !leases.is_subset(&self.looked_for) || self.looked_at.elapsed() > LOOK_INTERVAL;
+        self.looked_for = leases;
+        self.looked_at = Instant::now();
         let shipments = self.shipments.clone();
         async move {
             let mut left = Left::default();
-            if held.by_number.is_empty() {
+            if !is_needed {
                 return Ok(left);
             }
-            // The newest are the ones that something may come again of.
-            for KeptShipment { id, is_accepted, age } in shipments.list().await?.into_iter().rev() {
-                if known.contains(&id) {
-                    continue;
+            let mut kept = shipments.list().await?;
+            kept.sort_unstable_by_key(|shipment| (shipment.is_accepted, shipment.age));
+            kept.retain(|shipment| {
+                let is_stale = shipment.age > if shipment.is_accepted { STALE_ARRIVED } else { STALE };
+                if is_stale {
+                    left.stale.push(shipment.id);
                 }
-                if age > if is_accepted { STALE_ARRIVED } else { STALE } {
-                    left.stale.push(id);
-                } else if left.shipments.len() < KNOWN_MAX
-                    && let Some(events) = events_of(&shipments, id, &held).await?
-                {
-                    left.shipments.push(LeftShipment { id, has_arrived: is_accepted, events });
-                }
-            }
+                !is_stale && !known.contains(&shipment.id)
+            });
+            let reads = kept.into_iter().map(|shipment| read(&shipments, shipment, &target, &held));
+            let found = stream::iter(reads).buffered(READS_MAX).filter_map(std::future::ready);
+            left.shipments = found.take(max).collect().await;
             Ok(left)
         }
     }
 
-    /// Keeps a blob, so that it can be sent again by whoever needs it; `false` when the store does not take it.
-    pub(super) async fn keep(&self, blob: &Blob, content: &Bytes) -> bool {
-        let kept = kept::encode(blob.table, blob.raw_bytes, &blob.partitions, content);
-        self.tell(self.shipments.keep(blob.id, kept).await)
+    /// What is to be looked for again, since it could not be looked.
+    pub(super) fn fall_behind(&mut self) {
+        self.looked_for.clear();
+        self.held.mark_changed();
+    }
+
+    /// Keeps a blob that goes to `target`, so that it can be sent again by whoever needs it; `false` when the store does not
+    /// take it.
+    pub(super) async fn keep(&self, target: String, blob: &Blob, content: &Bytes) -> bool {
+        let Blob { table, raw_bytes, ref partitions, .. } = *blob;
+        let head = Head { target, table, raw_bytes, partitions: partitions.clone() };
+        self.note(self.shipments.keep(blob.id, kept::encode(&head, content)).await)
     }
 
     /// A blob that is kept; `None` when it is not there, or cannot be read.
-    pub(super) async fn load(&self, id: Uuid) -> Result<Option<Parcel>, Failure> {
-        let unreachable = |error| Failure::unreachable("read a blob that is kept", Causes(&error));
-        let kept = self.shipments.read(id, None).await.map_err(unreachable)?;
-        let read = kept.map(|kept| kept::decode(&kept)).transpose().unwrap_or_else(|unreadable| {
-            warn!(shipment = %id, "{unreadable}; its events are sent in another one, which may repeat them");
-            None
-        });
-        let parcel = |(head, content): (Head, Bytes)| {
-            let Head { table, raw_bytes, .. } = head;
-            Parcel { id, table, raw_bytes, content, is_kept: true }
-        };
-        Ok(read.map(parcel))
+    pub(super) async fn load(&self, id: Uuid) -> Result<Option<Parcel>, StoreError> {
+        let kept = self.shipments.read(id, None).await?;
+        let parcel = |(Head { table, raw_bytes, .. }, content)| Parcel { id, table, raw_bytes, content };
+        Ok(kept.and_then(|kept| kept::decode(&kept).map(parcel).inspect_err(|why| warn_of(id, why)).ok()))
     }
 
     /// A shipment has arrived, and need not be sent again.
     pub(super) async fn accept(&self, id: Uuid) {
-        self.tell(self.shipments.accept(id).await);
+        self.note(self.shipments.accept(id).await);
     }
 
-    fn tell(&self, written: Result<(), StoreError>) -> bool {
+    fn note(&self, written: Result<(), StoreError>) -> bool {
         let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
         match &written {
             Ok(()) => outage.works(),
@@ -159,26 +167,27 @@ impl Journal {
     }
 }
 
-/// The events of a shipment that has some of partitions that are held.
-async fn events_of(
-    shipments: &Shipments,
-    id: Uuid,
-    held: &Held,
-) -> Result<Option<HashSet<Uuid>>, StoreError> {
-    let is_held = |partitions: &BTreeSet<u32>| {
-        partitions.iter().any(|partition| held.by_number.contains_key(partition))
+/// A shipment that another has left, if it went to `target` and has events of partitions that are held. One that cannot be
+/// read must not hold up the others: the store has just listed it.
+async fn read(shipments: &Shipments, kept: KeptShipment, target: &str, held: &Held) -> Option<Known> {
+    let KeptShipment { id, is_accepted, age } = kept;
+    let is_wanted = |head: &Head| {
+        let is_held = |partition| held.by_number.contains_key(partition);
+        head.target == target && head.partitions.iter().any(is_held)
     };
-    let Some(start) = shipments.read(id, Some(0..HEAD_BYTES_MAX)).await? else { return Ok(None) };
-    if kept::head(&start).is_ok_and(|head| !is_held(&head.partitions)) {
-        return Ok(None);
-    }
-    let Some(whole) = shipments.read(id, None).await? else { return Ok(None) };
-    let events = kept::decode(&whole).and_then(|(_, content)| kept::events(&content));
-    Ok(events
-        .inspect_err(|unreadable: &Unreadable| {
-            warn!(shipment = %id, "{unreadable}; its events are sent in another one, which may repeat them");
-        })
-        .ok())
+    let warn_of_store = |error: &StoreError| warn_of(id, &Causes(error));
+    let start = shipments.read(id, Some(0..HEAD_BYTES_MAX)).await.inspect_err(warn_of_store).ok()??;
+    kept::head(&start).inspect_err(|why| warn_of(id, why)).ok().filter(is_wanted)?;
+    let whole = shipments.read(id, None).await.inspect_err(warn_of_store).ok()??;
+    let read = kept::decode(&whole).and_then(|(head, content)| Ok((head, kept::events(&content)?)));
+    let (Head { partitions, .. }, events) = read.inspect_err(|why| warn_of(id, why)).ok()?;
+    let now = std::time::Instant::now();
+    let since = now.checked_sub(age).unwrap_or(now);
+    Some(Known { id, maker: Maker::Other, has_arrived: is_accepted, partitions, events, since })
+}
+
+fn warn_of(id: Uuid, why: &dyn Display) {
+    warn!(shipment = %id, "{why}; its events are sent in another one, which may repeat them");
 }
 
 #[cfg(test)]

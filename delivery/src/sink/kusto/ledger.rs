@@ -1,18 +1,21 @@
 //! What a sink knows of shipments whose events may be handed over again: those that may have arrived although they failed,
 //! and those that others have left. Such an event goes into no other blob.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashSet;
 use uuid::Uuid;
 
-/// Shipments that are known by their events; with more, the oldest that nothing waits for is forgotten, at the price of
-/// repeats.
+/// Shipments that are known by their events; with more, those that have arrived are forgotten first and then the oldest, at
+/// the price of repeats.
 pub(super) const KNOWN_MAX: usize = 64;
-/// Shipments that have arrived and are still kept; with more, the oldest is kept no longer.
+/// Shipments that have arrived at once and are still kept; with more, the oldest is kept no longer.
 const ARRIVED_MAX: usize = 100;
 /// Shipments that are to be kept no longer; with more, the oldest stays until it is stale.
 const USELESS_MAX: usize = 1_000;
+/// How often a shipment cannot be read until it counts as lost.
+const READS_MAX: u32 = 3;
 /// How long a shipment of another worker is known after its segments are gone: what was not settled there is sent by capture
 /// again, and stands in no segment meanwhile.
 const COMING_AGAIN: Duration = Duration::from_secs(60);
@@ -37,24 +40,49 @@ pub(super) enum Maker {
     Other,
 }
 
+/// A shipment that is known.
 #[derive(Debug)]
-struct Known {
-    id: Uuid,
-    maker: Maker,
-    events: HashSet<Uuid>,
+pub(super) struct Known {
+    pub(super) id: Uuid,
+    pub(super) maker: Maker,
+    pub(super) has_arrived: bool,
+    /// The partitions of its events.
+    pub(super) partitions: BTreeSet<u32>,
+    /// Its events, unless none of them can come again here.
+    pub(super) events: HashSet<Uuid>,
+    /// Whatever is in it was parked before.
+    pub(super) since: Instant,
+}
+
+/// What became of a shipment that was sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resolution {
+    Arrived,
+    Failed,
+    /// It could not be read, this time.
+    NotRead,
+    /// It is not there any more.
+    Lost,
+}
+
+#[derive(Debug)]
+struct Entry {
+    known: Known,
     /// Submissions that wait for it.
     tokens: Vec<u64>,
-    has_arrived: bool,
-    /// Whatever is in it was parked before.
-    since: Instant,
+    reads_failed: u32,
+}
+
+impl Entry {
+    fn is_by_events(&self) -> bool {
+        !self.known.events.is_empty()
+    }
 }
 
 /// The shipments that a sink knows of.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    known: Vec<Known>,
-    /// Those that arrived at once, and since when they are kept for nobody but a successor.
-    arrived: Vec<(Uuid, Instant)>,
+    entries: Vec<Entry>,
     /// Those that are to be kept no longer.
     useless: Vec<Uuid>,
 }
@@ -62,38 +90,88 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Where an event belongs; a submission that waits is answered with its shipment.
     pub(super) fn place(&mut self, event: Uuid, token: u64) -> Place {
-        let mut of_event = self.known.iter_mut().filter(|known| known.events.contains(&event));
+        let mut of_event = self.entries.iter_mut().filter(|entry| entry.known.events.contains(&event));
         let Some(first) = of_event.next() else { return Place::Nowhere };
-        if first.has_arrived || of_event.any(|known| known.has_arrived) {
+        if first.known.has_arrived || of_event.any(|entry| entry.known.has_arrived) {
             return Place::Arrived;
         }
         first.tokens.push(token);
         Place::Waits
     }
 
-    /// A shipment may have arrived, or has, and its events may come again.
-    pub(super) fn know(
-        &mut self,
-        (id, maker): (Uuid, Maker),
-        events: HashSet<Uuid>,
-        has_arrived: bool,
-        now: Instant,
-    ) {
-        if self.known.len() >= KNOWN_MAX
-            && let Some(oldest) = self.known.iter().position(|known| known.tokens.is_empty())
-        {
-            self.known.remove(oldest);
+    /// Takes note of a shipment.
+    pub(super) fn know(&mut self, known: Known) {
+        let is_by_events = !known.events.is_empty();
+        self.entries.push(Entry { known, tokens: Vec::new(), reads_failed: 0 });
+        let max = if is_by_events { KNOWN_MAX } else { ARRIVED_MAX };
+        let alike = self.entries.iter().enumerate().filter(|(_, entry)| entry.is_by_events() == is_by_events);
+        if alike.clone().count() > max {
+            let free = alike.filter(|(_, entry)| entry.tokens.is_empty());
+            let first = free.min_by_key(|(_, entry)| (!entry.known.has_arrived, entry.known.since));
+            if let Some(place) = first.map(|(place, _)| place) {
+                let Entry { known, .. } = self.entries.remove(place);
+                if known.maker == Maker::This && known.has_arrived {
+                    self.discard(known.id);
+                }
+            }
         }
-        self.known.push(Known { id, maker, events, tokens: Vec::new(), has_arrived, since: now });
     }
 
-    /// A shipment has arrived at once: nothing of it comes again here.
-    pub(super) fn arrived_at_once(&mut self, id: Uuid, now: Instant) {
-        self.arrived.push((id, now));
-        if self.arrived.len() > ARRIVED_MAX {
-            let (oldest, _) = self.arrived.remove(0);
-            self.discard(oldest);
+    /// How many more shipments can be known by their events.
+    pub(super) fn room(&self) -> usize {
+        KNOWN_MAX.saturating_sub(self.entries.iter().filter(|entry| entry.is_by_events()).count())
+    }
+
+    /// The ids of all shipments that are known.
+    pub(super) fn ids(&self) -> HashSet<Uuid> {
+        let known = self.entries.iter().map(|entry| entry.known.id);
+        known.chain(self.useless.iter().copied()).collect()
+    }
+
+    /// Up to `max` shipments that events wait for.
+    pub(super) fn awaited(&self, max: usize) -> Vec<Uuid> {
+        let awaited = self.entries.iter().filter(|entry| !entry.tokens.is_empty());
+        awaited.map(|entry| entry.known.id).take(max).collect()
+    }
+
+    /// A shipment was sent again; the submissions that have waited for it.
+    pub(super) fn resolve(&mut self, id: Uuid, resolution: Resolution) -> Vec<u64> {
+        let Some(place) = self.entries.iter().position(|entry| entry.known.id == id) else {
+            return Vec::new();
+        };
+        let Some(entry) = self.entries.get_mut(place) else { return Vec::new() };
+        let tokens = std::mem::take(&mut entry.tokens);
+        match resolution {
+            Resolution::Arrived => entry.known.has_arrived = true,
+            Resolution::Failed => {}
+            Resolution::NotRead => entry.reads_failed += 1,
+            Resolution::Lost => entry.reads_failed = READS_MAX,
         }
+        if entry.reads_failed >= READS_MAX {
+            self.entries.remove(place);
+            self.discard(id);
+        }
+        tokens
+    }
+
+    /// The submissions that wait for any shipment; they are to be handed over again.
+    pub(super) fn all_waiting(&mut self) -> Vec<u64> {
+        self.entries.iter_mut().flat_map(|entry| std::mem::take(&mut entry.tokens)).collect()
+    }
+
+    /// Nothing is handed over again that was parked before `until`, of the partitions that are held.
+    pub(super) fn clear(&mut self, until: Instant, is_held: impl Fn(u32) -> bool) {
+        let is_over = |Entry { known, tokens, .. }: &mut Entry| {
+            let last = match known.maker {
+                Maker::This => known.since,
+                Maker::Other => known.since + COMING_AGAIN,
+            };
+            // The other partitions' holders may need it still.
+            let is_all_held = known.partitions.iter().all(|partition| is_held(*partition));
+            last < until && tokens.is_empty() && is_all_held
+        };
+        let over: Vec<Entry> = self.entries.extract_if(.., is_over).collect();
+        over.into_iter().for_each(|entry| self.discard(entry.known.id));
     }
 
     /// A shipment is to be kept no longer.
@@ -102,69 +180,6 @@ impl Ledger {
         if self.useless.len() > USELESS_MAX {
             self.useless.remove(0);
         }
-    }
-
-    /// The ids of all shipments that are known.
-    pub(super) fn ids(&self) -> HashSet<Uuid> {
-        let known = self.known.iter().map(|known| known.id);
-        known.chain(self.arrived.iter().map(|(id, _)| *id)).chain(self.useless.iter().copied()).collect()
-    }
-
-    /// The shipments that events wait for.
-    pub(super) fn awaited(&self) -> Vec<Uuid> {
-        let awaited = self.known.iter().filter(|known| !known.tokens.is_empty());
-        awaited.map(|known| known.id).collect()
-    }
-
-    /// A shipment was sent again and has arrived; the submissions that have waited for it.
-    pub(super) fn has_arrived(&mut self, id: Uuid) -> Vec<u64> {
-        let known = self.known.iter_mut().find(|known| known.id == id);
-        known.map_or_else(Vec::new, |known| {
-            known.has_arrived = true;
-            std::mem::take(&mut known.tokens)
-        })
-    }
-
-    /// A shipment can never be sent again; the submissions that have waited for it.
-    pub(super) fn lose(&mut self, id: Uuid) -> Vec<u64> {
-        let place = self.known.iter().position(|known| known.id == id);
-        self.discard(id);
-        place.map_or_else(Vec::new, |place| self.known.swap_remove(place).tokens)
-    }
-
-    /// The submissions that wait for a shipment, which has failed again; they are to be handed over again.
-    pub(super) fn waiting(&mut self, id: Uuid) -> Vec<u64> {
-        let known = self.known.iter_mut().find(|known| known.id == id);
-        known.map_or_else(Vec::new, |known| std::mem::take(&mut known.tokens))
-    }
-
-    /// The submissions that wait for any shipment; they are to be handed over again.
-    pub(super) fn all_waiting(&mut self) -> Vec<u64> {
-        self.known.iter_mut().flat_map(|known| std::mem::take(&mut known.tokens)).collect()
-    }
-
-    /// Nothing is handed over again that was parked before `until`.
-    pub(super) fn clear(&mut self, until: Instant) {
-        let Self { known, arrived, useless } = self;
-        known.retain(|known| {
-            let last = match known.maker {
-                Maker::This => known.since,
-                Maker::Other => known.since + COMING_AGAIN,
-            };
-            let is_over = last < until && known.tokens.is_empty();
-            // That of another may hold events of partitions that are somewhere else now.
-            if is_over && known.maker == Maker::This {
-                useless.push(known.id);
-            }
-            !is_over
-        });
-        arrived.retain(|(id, since)| {
-            let is_over = *since < until;
-            if is_over {
-                useless.push(*id);
-            }
-            !is_over
-        });
     }
 
     /// Up to `max` of the shipments that are to be kept no longer.
@@ -179,94 +194,4 @@ impl Ledger {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const EVENT: Uuid = Uuid::from_u128(1);
-    const OTHER: Uuid = Uuid::from_u128(2);
-    const SHIPMENT: Uuid = Uuid::from_u128(100);
-
-    fn ledger(maker: Maker, has_arrived: bool, now: Instant) -> Ledger {
-        let mut ledger = Ledger::default();
-        ledger.know((SHIPMENT, maker), HashSet::from_iter([EVENT]), has_arrived, now);
-        ledger
-    }
-
-    #[test]
-    fn an_event_of_a_shipment_waits_for_it() {
-        // given a shipment that may have arrived
-        let mut ledger = ledger(Maker::This, false, Instant::now());
-        assert_eq!(ledger.awaited(), Vec::<Uuid>::new());
-
-        // when its event comes again, and another one
-        assert_eq!(ledger.place(OTHER, 7), Place::Nowhere);
-        assert_eq!(ledger.place(EVENT, 8), Place::Waits);
-
-        // then the shipment is sent again, and answers for its event, also the next time
-        assert_eq!(ledger.awaited(), [SHIPMENT]);
-        assert_eq!(ledger.has_arrived(SHIPMENT), [8]);
-        assert_eq!(ledger.place(EVENT, 9), Place::Arrived);
-    }
-
-    #[test]
-    fn a_shipment_that_is_lost_holds_nothing_up() {
-        let mut ledger = ledger(Maker::Other, false, Instant::now());
-        assert_eq!(ledger.place(EVENT, 8), Place::Waits);
-        assert_eq!(ledger.lose(SHIPMENT), [8]);
-        assert_eq!(ledger.place(EVENT, 9), Place::Nowhere);
-    }
-
-    #[test]
-    fn what_waits_can_be_handed_over_again() {
-        let mut ledger = ledger(Maker::This, false, Instant::now());
-        assert_eq!(ledger.place(EVENT, 8), Place::Waits);
-        assert_eq!(ledger.waiting(SHIPMENT), [8]);
-        assert_eq!(ledger.place(EVENT, 8), Place::Waits);
-        assert_eq!(ledger.all_waiting(), [8]);
-        assert_eq!(ledger.awaited(), Vec::<Uuid>::new());
-        assert_eq!(ledger.place(EVENT, 9), Place::Waits);
-    }
-
-    #[test]
-    fn a_shipment_is_kept_until_its_events_cannot_come_again() {
-        // given one that arrived at once, one that failed and has arrived since, and one of another worker
-        let now = Instant::now();
-        let later = now + Duration::from_secs(1);
-        let mut ledger = ledger(Maker::This, true, now);
-        ledger.know((Uuid::from_u128(101), Maker::Other), HashSet::from_iter([OTHER]), true, now);
-        ledger.arrived_at_once(Uuid::from_u128(102), now);
-
-        // when what was parked with them is still there, all are kept
-        ledger.clear(now);
-        assert!(ledger.useless(10).is_empty());
-
-        // when it is gone, those of this worker are not
-        ledger.clear(later);
-        let useless = ledger.useless(10).to_vec();
-        assert_eq!(useless, [SHIPMENT, Uuid::from_u128(102)]);
-        assert_eq!(ledger.useless(1), [SHIPMENT]);
-        ledger.forgotten(&useless);
-        assert!(ledger.useless(10).is_empty());
-
-        // and the events of the other are known until capture has sent again what it had not settled
-        assert_eq!(ledger.place(OTHER, 1), Place::Arrived);
-        ledger.clear(later + COMING_AGAIN);
-        assert_eq!(ledger.place(OTHER, 1), Place::Nowhere);
-        assert!(ledger.useless(10).is_empty());
-    }
-
-    #[test]
-    fn there_are_bounds() {
-        let now = Instant::now();
-        let mut ledger = ledger(Maker::This, false, now);
-        assert_eq!(ledger.place(EVENT, 1), Place::Waits);
-        for number in 0..1_000 {
-            let id = Uuid::from_u128(1_000 + number);
-            ledger.know((id, Maker::Other), HashSet::from_iter([id]), true, now);
-            ledger.arrived_at_once(Uuid::from_u128(5_000 + number), now);
-        }
-        assert_eq!(ledger.known.len(), KNOWN_MAX);
-        assert_eq!(ledger.arrived.len(), ARRIVED_MAX);
-        assert_eq!(ledger.awaited(), [SHIPMENT], "what something waits for stays");
-    }
-}
+mod tests;

@@ -60,8 +60,8 @@ struct Properties<'a> {
     ingestion_mapping_reference: &'a str,
     /// A JSON array, as text.
     tags: String,
-    /// A JSON array, as text: tags that must not be there yet, so that a message that the queue hands out twice is ingested
-    /// once.
+    /// A JSON array, as text: tags that must not be there yet, so that a shipment that is sent again, or that the
+    /// queue hands out twice, is ingested once.
     ingest_if_not_exists: String,
 }
 

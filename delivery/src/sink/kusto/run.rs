@@ -1,28 +1,30 @@
 //! Fills blobs while others are shipped, and cuts them when it is time.
 
+mod settling;
+
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
-use tracing::{debug, info};
 use twinroute_common::backoff::Backoff;
-use twinroute_common::causes::Causes;
 use uuid::Uuid;
 
 use super::blob::Batch;
 use super::connection::{Connection, Resources};
 use super::failure::Failure;
-use super::journal::{Journal, Left, LeftShipment};
-use super::ledger::{Ledger, Maker, Place};
-use super::shipment::{Fate, Shipment, Shipped, Shipper};
+use super::journal::{Journal, Left};
+use super::ledger::{Ledger, Place};
+use super::shipment::{Shipment, Shipped, Shipper};
 use crate::backlog::store::StoreError;
 use crate::config::sinks::KustoLimits;
 use crate::sink::port::Port;
-use crate::sink::{Reachability, SinkError, Submission, Verdict};
+use crate::sink::{Reachability, Submission, Verdict};
 
 /// How many events are taken from the queue at once.
 const TAKEN_AT_ONCE: usize = 256;
+/// How many shipments are sent again at once: as many as there are tables.
+const SENT_AGAIN_AT_ONCE: usize = 3;
 /// How many shipments are forgotten at once.
 const FORGOTTEN_AT_ONCE: usize = 100;
 
@@ -97,19 +99,29 @@ struct Worker {
     ledger: Ledger,
     /// What was taken from the queue and has no place yet.
     taken: Vec<Submission>,
-    /// Shipments may be forgotten that are of no more use.
+    /// Shipments that are of no more use may be forgotten: once after each time that something was cleared.
     may_forget: bool,
 }
 
 /// What the sink does besides filling blobs, one thing at a time.
-type Job = BoxFuture<'static, Done>;
+enum Job {
+    Ship(BoxFuture<'static, Shipped>),
+    /// Look what others have left.
+    Look(BoxFuture<'static, Result<Left, StoreError>>),
+    /// Keep some shipments no longer.
+    Forget(BoxFuture<'static, Result<Vec<Uuid>, StoreError>>),
+}
+
+impl Job {
+    fn ships(&self) -> bool {
+        matches!(self, Self::Ship(_))
+    }
+}
 
 /// A job has come to its end.
 enum Done {
     Shipped(Shipped),
-    /// It was looked what others have left.
     Looked(Result<Left, StoreError>),
-    /// Shipments are not kept any more.
     Forgot(Result<Vec<Uuid>, StoreError>),
 }
 
@@ -122,7 +134,7 @@ impl Worker {
             if !self.is_behind() {
                 self.fill(port).await;
             }
-            if job.is_none() {
+            if job.is_none() && !stop.is_cancelled() {
                 job = self.next_job(&mut idle);
             }
             let (has_room, due_at) = (self.taken.is_empty() && !self.is_full(), self.due_at());
@@ -133,7 +145,7 @@ impl Worker {
                     self.take(port, done, &mut idle).await;
                 }
                 // What is on its way is waited for; what is not, is dropped.
-                () = stop.cancelled(), if job.is_none() => return,
+                () = stop.cancelled(), if !job.as_ref().is_some_and(Job::ships) => return,
                 count = port.submissions.recv_many(&mut self.taken, TAKEN_AT_ONCE),
                     if has_room && !stop.is_cancelled() => {
                     if count == 0 {
@@ -141,8 +153,7 @@ impl Worker {
                     }
                 }
                 Ok(()) = port.cleared_until.changed() => {
-                    self.ledger.clear(*port.cleared_until.borrow_and_update());
-                    self.may_forget = true;
+                    self.clear(*port.cleared_until.borrow_and_update());
                 }
                 () = until(due_at), if job.is_none() => {}
             }
@@ -156,11 +167,11 @@ impl Worker {
 
     fn next_job(&mut self, idle: &mut Option<Resources>) -> Option<Job> {
         if !self.taken.is_empty() {
-            let known = self.ledger.ids();
-            let looking = self.shipper.journal.as_mut()?.look(known);
-            return Some(looking.map(Done::Looked).boxed());
+            let target = self.shipper.connection.target();
+            let (known, room) = (self.ledger.ids(), self.ledger.room());
+            return Some(Job::Look(self.shipper.journal.as_mut()?.look(target, known, room).boxed()));
         }
-        let awaited = self.ledger.awaited();
+        let awaited = self.ledger.awaited(SENT_AGAIN_AT_ONCE);
         let shipments: Vec<Shipment> = if !awaited.is_empty() {
             awaited.into_iter().map(Shipment::Again).collect()
         } else if self.is_full() || self.is_due() {
@@ -168,15 +179,21 @@ impl Worker {
         } else {
             return self.forget_useless();
         };
-        Some(self.shipper.clone().ship(shipments, idle.take()).map(Done::Shipped).boxed())
+        Some(Job::Ship(self.shipper.clone().ship(shipments, idle.take()).boxed()))
     }
 
     fn forget_useless(&mut self) -> Option<Job> {
         let useless = self.ledger.useless(FORGOTTEN_AT_ONCE);
         let journal = self.shipper.journal.as_ref().filter(|_| self.may_forget && !useless.is_empty())?;
-        // What cannot be forgotten now is tried again when more is to be forgotten.
         self.may_forget = false;
-        Some(journal.forget(useless.to_vec()).map(Done::Forgot).boxed())
+        Some(Job::Forget(journal.forget(useless.to_vec()).boxed()))
+    }
+
+    fn clear(&mut self, until: std::time::Instant) {
+        if let Some(journal) = &self.shipper.journal {
+            self.ledger.clear(until, |partition| journal.is_held(partition));
+            self.may_forget = true;
+        }
     }
 
     /// Finds the place of each event that was taken.
@@ -211,102 +228,14 @@ impl Worker {
     fn due_at(&self) -> Option<Instant> {
         self.batch.began().map(|began| began + Duration::from_millis(self.limits.blob_age_ms))
     }
-
-    async fn take(&mut self, port: &mut Port, done: Done, idle: &mut Option<Resources>) {
-        match done {
-            Done::Shipped(shipped) => *idle = self.settle(port, shipped).await,
-            Done::Looked(Ok(Left { shipments, stale })) => {
-                let now = Instant::now().into_std();
-                for LeftShipment { id, has_arrived, events } in shipments {
-                    self.ledger.know((id, Maker::Other), events, has_arrived, now);
-                }
-                stale.into_iter().for_each(|id| self.ledger.discard(id));
-            }
-            Done::Looked(Err(error)) => {
-                self.shipper.journal.iter_mut().for_each(Journal::fall_behind);
-                let failure = Failure::unreachable("look for shipments of others", Causes(&error));
-                self.fail(port, failure).await;
-            }
-            Done::Forgot(Ok(ids)) => self.ledger.forgotten(&ids),
-            Done::Forgot(Err(error)) => {
-                debug!("shipments that are of no more use stay for now: {}", Causes(&error));
-            }
-        }
-    }
-
-    /// Answers the events of shipments.
-    async fn settle(&mut self, port: &mut Port, shipped: Shipped) -> Option<Resources> {
-        let mut failed: Option<Failure> = None;
-        for (shipment, fate) in shipped.shipments {
-            let (tokens, failure) = self.note(shipment, fate);
-            for token in tokens {
-                let retryable = |failure: &Failure| failure.error.clone().retryable();
-                let verdict = failure.as_ref().map_or(Verdict::Delivered, retryable);
-                port.answers.send(token, verdict).await;
-            }
-            failed = failed.or(failure);
-        }
-        match failed {
-            None => {
-                self.backoff.reset();
-                port.tell(Reachability::Connected);
-            }
-            Some(failure) => self.fail(port, failure).await,
-        }
-        shipped.resources
-    }
-
-    /// Takes note of what became of a shipment; the submissions to answer, and why it failed if it did.
-    fn note(&mut self, shipment: Shipment, fate: Fate) -> (Vec<u64>, Option<Failure>) {
-        let has_journal = self.shipper.journal.is_some();
-        let (ledger, now) = (&mut self.ledger, Instant::now().into_std());
-        match (shipment, fate) {
-            (Shipment::New(blob), Fate::Arrived) => {
-                if has_journal {
-                    ledger.arrived_at_once(blob.id, now);
-                }
-                (blob.tokens, None)
-            }
-            (Shipment::New(blob), Fate::Unknown(failure)) => {
-                ledger.know((blob.id, Maker::This), blob.events.into_iter().collect(), false, now);
-                (blob.tokens, Some(failure))
-            }
-            (Shipment::New(blob), Fate::Failed(failure) | Fate::Lost(failure)) => {
-                if has_journal {
-                    ledger.discard(blob.id);
-                }
-                (blob.tokens, Some(failure))
-            }
-            (Shipment::Again(id), Fate::Arrived) => {
-                info!(shipment = %id, "a shipment that may have arrived before was sent again");
-                (ledger.has_arrived(id), None)
-            }
-            (Shipment::Again(id), Fate::Failed(failure) | Fate::Unknown(failure)) => {
-                (ledger.waiting(id), Some(failure))
-            }
-            (Shipment::Again(id), Fate::Lost(failure)) => (ledger.lose(id), Some(failure)),
-        }
-    }
-
-    /// After a failure, what was to follow is answered too, so that it does not overtake.
-    async fn fail(&mut self, port: &mut Port, failure: Failure) {
-        let filled = std::mem::take(&mut self.batch).into_tokens();
-        let taken = self.taken.drain(..).map(|submission| submission.token);
-        for token in filled.into_iter().chain(self.ledger.all_waiting()).chain(taken) {
-            port.answers.send(token, SinkError::behind_a_failure().retryable()).await;
-        }
-        if !failure.was_answered() {
-            port.tell(Reachability::Unreachable(failure.error.to_string()));
-        }
-        port.refuse_until_known().await;
-        pause(port, &mut self.backoff, &self.limits, failure.retry_after).await;
-    }
 }
 
 /// Waits for the job; forever when there is none.
 async fn finished(job: &mut Option<Job>) -> Done {
     match job {
-        Some(job) => job.await,
+        Some(Job::Ship(shipping)) => Done::Shipped(shipping.await),
+        Some(Job::Look(looking)) => Done::Looked(looking.await),
+        Some(Job::Forget(forgetting)) => Done::Forgot(forgetting.await),
         None => std::future::pending().await,
     }
 }

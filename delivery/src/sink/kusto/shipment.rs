@@ -10,7 +10,8 @@ use azure_storage_queue::{QueueClient, QueueClientOptions};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
+use twinroute_common::causes::Causes;
 use uuid::Uuid;
 
 use super::blob::Blob;
@@ -33,10 +34,15 @@ pub(super) enum Shipment {
 pub(super) enum Fate {
     /// It is in the queue.
     Arrived,
-    /// It is not, or cannot be sent again as it was.
-    Failed(Failure),
-    /// It may be in the queue or not, and can be sent again.
-    Unknown(Failure),
+    /// It may be in the queue or not.
+    Failed {
+        /// Why.
+        failure: Failure,
+        /// It can be sent again as it was.
+        is_kept: bool,
+    },
+    /// It is kept, and could not be read.
+    NotRead(Failure),
     /// It is not kept any more.
     Lost(Failure),
 }
@@ -62,7 +68,7 @@ impl Shipper {
         let resources = match fresh(&self.connection, resources).await {
             Ok(resources) => resources,
             Err(failure) => {
-                let failed = |shipment| (shipment, Fate::Failed(failure.clone()));
+                let failed = |shipment| (shipment, Fate::Failed { failure: failure.clone(), is_kept: false });
                 return Shipped { shipments: shipments.into_iter().map(failed).collect(), resources: None };
             }
         };
@@ -77,21 +83,18 @@ impl Shipper {
     }
 
     async fn send(&self, shipment: &Shipment, resources: &Resources) -> Fate {
-        let deadline = Instant::now() + Duration::from_millis(self.connection.limits.upload_deadline_ms);
+        let (parcel, is_kept) = match self.pack(shipment).await {
+            Ok(packed) => packed,
+            Err(fate) => return fate,
+        };
+        let deadline = Duration::from_millis(self.connection.limits.upload_deadline_ms);
         let sending = async {
-            let Some(parcel) = self.pack(shipment).await? else { return Ok(None) };
-            let is_kept = parcel.is_kept;
             let (queue, text) = upload(&self.connection, parcel, resources).await?;
-            Ok(Some((queue, text, is_kept)))
+            announce(&self.connection, queue, text).await
         };
-        let (queue, text, is_kept) = match by(deadline, sending).await {
-            Ok(Some(message)) => message,
-            Ok(None) => return Fate::Lost(Failure::unusable("what is kept of a blob", "it is lost")),
-            Err(failure) => return Fate::Failed(failure),
-        };
-        let announcing = announce(&self.connection, queue, text);
-        if let Err(failure) = by(deadline, announcing).await {
-            return if is_kept { Fate::Unknown(failure) } else { Fate::Failed(failure) };
+        let late = |_| Err(Failure::unreachable("ship a blob", "no answer in time"));
+        if let Err(failure) = timeout(deadline, sending).await.unwrap_or_else(late) {
+            return Fate::Failed { failure, is_kept };
         }
         if let Some(journal) = &self.journal {
             journal.accept(shipment.id()).await;
@@ -99,22 +102,29 @@ impl Shipper {
         Fate::Arrived
     }
 
-    /// The blob of a shipment, which is kept from now on if it can be: a full store is emptied by shipping. `None` when it is
-    /// not there any more.
-    async fn pack(&self, shipment: &Shipment) -> Result<Option<Parcel>, Failure> {
+    /// The blob of a shipment, and whether it is kept. A new one is from now on, if it can be: a store that is full is
+    /// emptied by shipping.
+    async fn pack(&self, shipment: &Shipment) -> Result<(Parcel, bool), Fate> {
         match (shipment, &self.journal) {
             (Shipment::New(blob), journal) => {
-                let content =
-                    blob.content.as_ref().map_err(|error| Failure::unusable("compress a blob", error))?;
+                let Blob { id, table, raw_bytes, ref content, .. } = *blob;
+                let unusable = |error| Fate::Failed {
+                    failure: Failure::unusable("compress a blob", error),
+                    is_kept: false,
+                };
+                let content = content.as_ref().map_err(unusable)?;
                 let is_kept = match journal {
-                    Some(journal) => journal.keep(blob, content).await,
+                    Some(journal) => journal.keep(self.connection.target(), blob, content).await,
                     None => false,
                 };
-                let Blob { id, table, raw_bytes, .. } = *blob;
-                Ok(Some(Parcel { id, table, raw_bytes, content: content.clone(), is_kept }))
+                Ok((Parcel { id, table, raw_bytes, content: content.clone() }, is_kept))
             }
-            (Shipment::Again(id), Some(journal)) => journal.load(*id).await,
-            (Shipment::Again(_), None) => Ok(None),
+            (Shipment::Again(id), Some(journal)) => match journal.load(*id).await {
+                Ok(Some(parcel)) => Ok((parcel, true)),
+                Ok(None) => Err(Fate::Lost(Failure::of_store("one is gone or damaged"))),
+                Err(error) => Err(Fate::NotRead(Failure::of_store(Causes(&error)))),
+            },
+            (Shipment::Again(_), None) => Err(Fate::Lost(Failure::of_store("none are"))),
         }
     }
 }
@@ -138,11 +148,6 @@ async fn fresh(connection: &Connection, resources: Option<Resources>) -> Result<
     }
 }
 
-async fn by<T>(deadline: Instant, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let done = timeout_at(deadline, work).await;
-    done.unwrap_or_else(|_| Err(Failure::unreachable("ship a blob", "no answer in time")))
-}
-
 /// Uploads a blob; the message that announces it, and the queue that takes it.
 async fn upload(
     connection: &Connection,
@@ -152,7 +157,7 @@ async fn upload(
     let Some((container, queue)) = connection.next(resources) else {
         return Err(Failure::unusable("ingestion resources", "there are none"));
     };
-    let Parcel { id, table, raw_bytes, content, .. } = parcel;
+    let Parcel { id, table, raw_bytes, content } = parcel;
     let url = blob_url(container, id);
     put(connection, url.clone(), content).await?;
     let options = &connection.options;

@@ -18,6 +18,9 @@ use crate::sink::Submission;
 use crate::sink::kusto::blob::Batch;
 use crate::sink::test_events::event;
 
+/// Where the blobs go.
+const TARGET: &str = "there";
+
 async fn shipments(folder: &Path) -> Shipments {
     let settings =
         BacklogSettings { url: format!("file://{}", folder.display()), ..BacklogSettings::default() };
@@ -34,13 +37,18 @@ fn blob(number: u128, partition: u32) -> Blob {
     batch.finish().pop().unwrap()
 }
 
+async fn look(journal: &mut Journal, target: &str, known: &[Uuid]) -> Left {
+    let known = known.iter().copied().collect();
+    journal.look(target.to_owned(), known, 10).await.unwrap()
+}
+
 fn grant(holdings: &Holdings, partition: u32) {
-    let holding = Holding { lease: LeaseId(1), epoch: Epoch::default(), settled: None };
+    let holding = Holding { lease: LeaseId(partition.into()), epoch: Epoch::default(), settled: None };
     holdings.grant([(partition, holding)]);
 }
 
 async fn keep(journal: &Journal, blob: &Blob) {
-    assert!(journal.keep(blob, blob.content.as_ref().unwrap()).await);
+    assert!(journal.keep(TARGET.to_owned(), blob, blob.content.as_ref().unwrap()).await);
 }
 
 /// The path of the only blob that is kept.
@@ -65,23 +73,44 @@ async fn a_successor_finds_what_was_left_of_its_partitions() {
     let holdings = Holdings::default();
     let mut journal = Journal::new(shipments, holdings.watch());
     assert!(journal.is_behind());
-    assert!(journal.look(HashSet::new()).await.unwrap().shipments.is_empty(), "it holds nothing");
+    assert!(look(&mut journal, TARGET, &[]).await.shipments.is_empty(), "it holds nothing");
     assert!(!journal.is_behind());
     grant(&holdings, 3);
     assert!(journal.is_behind());
 
     // then it finds that one, with its events
-    let Left { shipments, stale } = journal.look(HashSet::new()).await.unwrap();
+    let Left { shipments, stale } = look(&mut journal, TARGET, &[]).await;
     let [left] = &shipments[..] else { panic!("{shipments:?}") };
-    assert_eq!((left.id, left.has_arrived), (one.id, true));
+    assert_eq!((left.id, left.maker, left.has_arrived), (one.id, Maker::Other, true));
     assert_eq!(left.events, HashSet::from_iter([Uuid::from_u128(1)]));
     assert!(stale.is_empty());
 
-    // and not once more what it knows
+    // and the other with its partition, and not once more what it knows
     grant(&holdings, 4);
-    let known = HashSet::from_iter([one.id]);
-    let found = journal.look(known).await.unwrap().shipments;
+    let found = look(&mut journal, TARGET, &[one.id]).await.shipments;
     assert_eq!(found.iter().map(|left| (left.id, left.has_arrived)).collect::<Vec<_>>(), [(other.id, false)]);
+}
+
+#[tokio::test]
+async fn what_went_elsewhere_or_cannot_be_read_is_nothing() {
+    // given a shipment that a worker has left, and one that is empty
+    let folder = tempfile::tempdir().unwrap();
+    let shipments = shipments(folder.path()).await;
+    let former = Journal::new(shipments.clone(), Holdings::default().watch());
+    let blob = blob(1, 3);
+    keep(&former, &blob).await;
+    shipments.keep(Uuid::from_u128(7), Bytes::new()).await.unwrap();
+    let holdings = Holdings::default();
+    grant(&holdings, 3);
+
+    // when the endpoint has another destination since, it finds none
+    let mut elsewhere = Journal::new(shipments.clone(), holdings.watch());
+    assert!(look(&mut elsewhere, "elsewhere", &[]).await.shipments.is_empty());
+
+    // and with the same one only that which can be read
+    let mut journal = Journal::new(shipments, holdings.watch());
+    let found = look(&mut journal, TARGET, &[]).await.shipments;
+    assert_eq!(found.iter().map(|left| left.id).collect::<Vec<_>>(), [blob.id]);
 }
 
 #[tokio::test]
