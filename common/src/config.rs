@@ -31,7 +31,7 @@ use leaves::Leaves;
 pub const VARIABLE_PREFIX: &str = "TWINROUTE__";
 
 /// The settings of one service; `Default` is the documented configuration.
-pub trait Settings: Default + Serialize + DeserializeOwned {
+pub trait Settings: Default + Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The sections every service has. Their own problems are found without being asked for.
     fn base(&self) -> Base<'_>;
 

@@ -77,9 +77,9 @@ impl From<End> for ExitCode {
 pub fn main<T, F, Fut, E>(service: &Service, run: F) -> ExitCode
 where
     T: Settings,
-    F: FnOnce(Context<T>) -> Fut,
-    Fut: Future<Output = Result<(), E>>,
-    E: Into<Box<dyn Error + Send + Sync>>,
+    F: FnOnce(Context<T>) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<(), E>> + Send + 'static,
+    E: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
 {
     let cli = cli::parse::<T>(service);
     start(service, &cli, run).into()
@@ -88,9 +88,9 @@ where
 fn start<T, F, Fut, E>(service: &Service, cli: &Cli, run: F) -> End
 where
     T: Settings,
-    F: FnOnce(Context<T>) -> Fut,
-    Fut: Future<Output = Result<(), E>>,
-    E: Into<Box<dyn Error + Send + Sync>>,
+    F: FnOnce(Context<T>) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<(), E>> + Send + 'static,
+    E: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
 {
     let settings = match config::load::<T>(cli.config.as_deref(), std::env::vars_os()) {
         Ok(settings) => settings,

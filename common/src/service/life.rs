@@ -2,9 +2,9 @@
 
 use std::error::Error;
 use std::future::Future;
-use std::process;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{panic, process};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -37,9 +37,9 @@ enum Failure {
 pub(super) fn live<T, F, Fut, E>(service: &Service, settings: T, run: F) -> End
 where
     T: Settings,
-    F: FnOnce(Context<T>) -> Fut,
-    Fut: Future<Output = Result<(), E>>,
-    E: Into<AnyError>,
+    F: FnOnce(Context<T>) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<(), E>> + Send + 'static,
+    E: Into<AnyError> + Send + 'static,
 {
     let base = settings.base();
     info!(service = service.name, version = service.version, http = %base.http.listen, "starting");
@@ -47,7 +47,11 @@ where
         let ended = runtime.block_on(async {
             let context = begin(settings).await.map_err(Failure::Start)?;
             tokio::spawn(tell_readiness(context.health.clone()));
-            supervise(context, run).await
+            // In a task, on a worker of the runtime: to wake this thread for each message would cost system calls.
+            match tokio::spawn(supervise(context, run)).await {
+                Ok(ended) => ended,
+                Err(failed) => panic::resume_unwind(failed.into_panic()),
+            }
         });
         runtime.shutdown_timeout(RUNTIME_END);
         ended
