@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tonic::transport::{Channel, Endpoint};
 
+use super::FRAME_BYTES;
 use crate::causes::Causes;
 use crate::config::{Problem, check};
 
@@ -115,5 +116,6 @@ fn endpoint(address: &str, settings: &ClientSettings) -> Result<Endpoint, tonic:
         .keep_alive_while_idle(true)
         .initial_stream_window_size(settings.window_bytes)
         .initial_connection_window_size(settings.window_bytes)
+        .max_frame_size(FRAME_BYTES)
         .tcp_nodelay(true))
 }

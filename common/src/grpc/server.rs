@@ -16,12 +16,10 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use super::FRAME_BYTES;
 use crate::config::{Problem, check};
 use crate::health::Health;
 use crate::listen::{ListenError, listen};
-
-/// The HTTP/2 frame, in bytes: a message of the usual size in one frame. The standard's default, 16 KiB, costs CPU.
-const FRAME_BYTES: u32 = 64 * 1024;
 
 /// Section `grpc` of a service that serves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
