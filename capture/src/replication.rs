@@ -5,6 +5,7 @@ mod command;
 pub mod connection;
 mod frame;
 mod login;
+mod pace;
 pub mod reader;
 
 pub use connection::{Connection, ReplicationError};

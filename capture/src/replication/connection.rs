@@ -180,21 +180,22 @@ impl Connection {
     pub(super) async fn fill_in_time(&mut self) -> Result<(), ReplicationError> {
         let deadline = self.answer_deadline;
         let filled = tokio::time::timeout(deadline, self.fill());
-        filled.await.map_err(|_| ReplicationError::Silent { deadline })?
+        filled.await.map_err(|_| ReplicationError::Silent { deadline })??;
+        Ok(())
     }
 
-    /// Waits for bytes and takes in what is there. Nothing is lost when it is cancelled.
+    /// Waits for bytes and takes in what is there; how many they are. Nothing is lost when it is cancelled.
     ///
     /// # Errors
     /// [`ReplicationError::Closed`] at the end of the stream, [`ReplicationError::Io`].
-    pub async fn fill(&mut self) -> Result<(), ReplicationError> {
+    pub async fn fill(&mut self) -> Result<usize, ReplicationError> {
         // Rows are slices of the buffer. Many share one, or each would hold on to room that it does not use.
         if self.buffer.capacity() - self.buffer.len() < READ_BYTES / 4 {
             self.buffer.reserve(READ_BYTES);
         }
         match self.stream.read_buf(&mut self.buffer).await? {
             0 => Err(ReplicationError::Closed),
-            _ => Ok(()),
+            bytes => Ok(bytes),
         }
     }
 

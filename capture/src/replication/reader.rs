@@ -4,7 +4,7 @@
 //! server's own request for a report would be stuck behind what is not read.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
@@ -14,6 +14,7 @@ use twinroute_common::lsn::Lsn;
 
 use super::connection::{Connection, ReplicationError};
 use super::frame::Frame;
+use super::pace::{Pace, REST};
 use crate::decode::pgoutput::Relation;
 use crate::decode::{DecodeError, Decoded, Decoder};
 use crate::hub::Hub;
@@ -35,6 +36,7 @@ pub enum ReadError {
 #[derive(Debug)]
 pub struct Reader {
     connection: Connection,
+    pace: Pace,
     decoder: Decoder,
     hub: Arc<Hub>,
     metrics: SubscriptionMetrics,
@@ -62,6 +64,7 @@ impl Reader {
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             connection,
+            pace: Pace::new(Instant::now()),
             decoder,
             hub,
             metrics,
@@ -95,7 +98,7 @@ impl Reader {
                 _ = self.reports.tick() => self.report().await?,
                 Ok(()) = self.confirmable.changed() => self.report().await?,
                 // Either there is room to read, or room is waited for.
-                filled = self.connection.fill(), if may_read => {
+                filled = fill(&mut self.connection, &mut self.pace), if may_read => {
                     filled?;
                     self.take_frames()?;
                     if self.reply_requested {
@@ -184,6 +187,16 @@ impl Reader {
         let received = self.hub.with(|subscription| subscription.received());
         self.connection.report(received, confirmed).await
     }
+}
+
+/// Waits for bytes and takes in what is there. Nothing is lost when it is cancelled.
+async fn fill(connection: &mut Connection, pace: &mut Pace) -> Result<(), ReplicationError> {
+    if pace.may_rest(Instant::now()) {
+        tokio::time::sleep(REST).await;
+    }
+    let bytes = connection.fill().await?;
+    pace.read(bytes, Instant::now());
+    Ok(())
 }
 
 /// Waits until a guest may do something else; gives nothing when there is none.
