@@ -9,12 +9,12 @@ pub(super) const REST: Duration = Duration::from_millis(1);
 /// for a processor does not take its stream for a slow one.
 const MUCH_BYTES: usize = 128 << 10;
 const WITHIN: Duration = Duration::from_millis(16);
-/// A read of fewer bytes took all that was there. A TLS session that has more gives at least 2,000: it reads 4,096 at a time.
-const LITTLE_BYTES: usize = 1_536;
 
 /// What was read lately.
 #[derive(Debug)]
 pub(super) struct Pace {
+    /// A read of fewer bytes took all that was there.
+    little_bytes: usize,
     bytes: usize,
     /// When the first of these bytes were waited for.
     since: Instant,
@@ -24,13 +24,13 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { bytes: 0, since: now, much_at: None, last_was_little: false }
+    pub(super) fn new(little_bytes: usize, now: Instant) -> Self {
+        Self { little_bytes, bytes: 0, since: now, much_at: None, last_was_little: false }
     }
 
     /// So many bytes were read.
     pub(super) fn read(&mut self, bytes: usize, now: Instant) {
-        self.last_was_little = bytes < LITTLE_BYTES;
+        self.last_was_little = bytes < self.little_bytes;
         self.bytes += bytes;
         if self.bytes >= MUCH_BYTES {
             self.much_at = (now.saturating_duration_since(self.since) <= WITHIN).then_some(now);
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn a_slow_stream_is_read_at_once() {
         let start = Instant::now();
-        let mut pace = Pace::new(start);
+        let mut pace = Pace::new(2 * ROW_BYTES, start);
         for ms in 1..=1_000 {
             let now = start + Duration::from_millis(ms);
             for _ in 0..5 {
@@ -69,7 +69,7 @@ mod tests {
     fn a_fast_one_rests_once_all_that_was_there_is_read_and_soon_no_more() {
         // given a stream of which much comes at once
         let start = Instant::now();
-        let mut pace = Pace::new(start);
+        let mut pace = Pace::new(2 * ROW_BYTES, start);
         pace.read(MUCH_BYTES, start);
         assert!(!pace.may_rest(start));
 

@@ -63,8 +63,8 @@ impl Reader {
         let mut reports = tokio::time::interval(report_interval);
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
+            pace: Pace::new(connection.little_bytes(), Instant::now()),
             connection,
-            pace: Pace::new(Instant::now()),
             decoder,
             hub,
             metrics,
