@@ -8,21 +8,18 @@ mod guest;
 mod rule;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use memory_stats::memory_stats;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
+use twinroute_common::memory;
 use twinroute_common::outage::Outage;
 
 use self::guest::Seat;
 pub use self::guest::{Guest, Reading};
 use self::rule::{Rule, Verdict};
 use crate::metrics::Metrics;
-
-/// Time between two looks. Guests read a few MiB in it.
-const LOOK: Duration = Duration::from_millis(20);
 
 const MIB: u64 = 1 << 20;
 
@@ -51,25 +48,15 @@ impl Pressure {
         guest
     }
 
-    /// Looks again and again until `stop`, on a thread of its own: while a few streams are decoded, no other is free.
+    /// Looks again and again until `stop`.
     ///
     /// # Errors
     /// When there can be no more threads.
     pub fn watch(self, stop: CancellationToken) -> std::io::Result<()> {
-        let watching = move || self.look(&stop);
-        std::thread::Builder::new().name("memory".to_owned()).spawn(watching).map(drop)
-    }
-
-    fn look(&self, stop: &CancellationToken) {
         let mut rule = Rule::new(self.bytes_max);
         let place = format!("memory.bytes_max {} MiB", self.bytes_max / MIB);
         let mut pause = Outage::new("read for created subscriptions and live consumers", place);
-        while !stop.is_cancelled() {
-            std::thread::sleep(LOOK);
-            let Some(resident) = memory_stats().map(|stats| stats.physical_mem as u64) else {
-                warn!("the memory of this process cannot be read, so memory.bytes_max is not watched");
-                return;
-            };
+        memory::watch(stop, move |resident| {
             self.metrics.memory_bytes.set(resident);
             let verdict = rule.judge(resident, Instant::now());
             self.tell(verdict, resident);
@@ -77,7 +64,7 @@ impl Pressure {
                 Verdict::Read => pause.works(),
                 Verdict::Pause | Verdict::LetGo => pause.failed(&format!("{} MiB are taken", resident / MIB)),
             }
-        }
+        })
     }
 
     fn tell(&self, verdict: Verdict, resident: u64) {

@@ -11,6 +11,7 @@ pub mod listen;
 pub mod http;
 pub mod service;
 
+pub mod memory;
 pub mod backoff;
 pub mod outage;
 pub mod grpc;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use twinroute_common::memory::Mark;
+
 /// Time that a pause may last before somebody lets go: what guests hold comes back within it where consumers acknowledge.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
@@ -22,7 +24,8 @@ pub(super) enum Verdict {
 /// Judges by what is resident, of `bytes_max`.
 #[derive(Debug)]
 pub(super) struct Rule {
-    bytes_max: u64,
+    half: Mark,
+    three_quarters: u64,
     /// Since when guests pause, or since the last one let go.
     paused: Option<Instant>,
     let_go: Option<Instant>,
@@ -30,20 +33,18 @@ pub(super) struct Rule {
 
 impl Rule {
     pub(super) fn new(bytes_max: u64) -> Self {
-        Self { bytes_max, paused: None, let_go: None }
+        let half = Mark::at_sixteenths(8, bytes_max);
+        Self { half, three_quarters: bytes_max / 16 * 12, paused: None, let_go: None }
     }
 
-    /// Guests pause at ½, since the configured subscription may need the other one at once, and read again below 7/16, so that
-    /// they do not alternate all the time. At ¾, or after [`PAUSE_MAX`], one lets go.
+    /// Guests pause at ½, since the configured subscription may need the other one at once, and read again below 7/16. At ¾, or after [`PAUSE_MAX`], one lets go.
     pub(super) fn judge(&mut self, resident: u64, now: Instant) -> Verdict {
-        let sixteenths = |of: u64| self.bytes_max / 16 * of;
-        let pauses_at = if self.paused.is_some() { sixteenths(7) } else { sixteenths(8) };
-        if resident < pauses_at {
+        if !self.half.is_over(resident) {
             self.paused = None;
             return Verdict::Read;
         }
         let paused = *self.paused.get_or_insert(now);
-        let is_short = resident >= sixteenths(12) || now.duration_since(paused) >= PAUSE_MAX;
+        let is_short = resident >= self.three_quarters || now.duration_since(paused) >= PAUSE_MAX;
         let is_too_soon = self.let_go.is_some_and(|last| now.duration_since(last) < BETWEEN);
         if !is_short || is_too_soon {
             return Verdict::Pause;
