@@ -3,6 +3,7 @@
 mod backlog;
 mod dead_letters;
 mod endpoint;
+mod memory;
 mod routes;
 pub mod sinks;
 mod stream;
@@ -18,6 +19,7 @@ use twinroute_common::secret::SecretPolicy;
 pub use backlog::BacklogSettings;
 pub use dead_letters::DeadLettersSettings;
 pub use endpoint::EndpointSettings;
+pub use memory::MemorySettings;
 pub use routes::RoutesSettings;
 pub use stream::StreamSettings;
 pub use worker::WorkerSettings;
@@ -44,6 +46,8 @@ pub struct DeliverySettings {
     pub capture: ClientSettings,
     /// What is taken from capture, and how much of it at a time.
     pub stream: StreamSettings,
+    /// What the process may hold.
+    pub memory: MemorySettings,
     /// How routes-api is reached.
     pub routes_api: ClientSettings,
     /// The route table.
@@ -69,6 +73,7 @@ impl Default for DeliverySettings {
             worker: WorkerSettings::default(),
             capture: ClientSettings::to("http://127.0.0.1:50051"),
             stream: StreamSettings::default(),
+            memory: MemorySettings::default(),
             routes_api: ClientSettings::to("http://127.0.0.1:50052"),
             routes: RoutesSettings::default(),
             endpoint: EndpointSettings::default(),
@@ -89,6 +94,7 @@ impl Settings for DeliverySettings {
         problems.extend(self.worker.problems());
         problems.extend(self.capture.problems("capture"));
         problems.extend(self.stream.problems());
+        problems.extend(self.memory.problem(&self.stream));
         problems.extend(self.routes_api.problems("routes_api"));
         problems.extend(self.routes.problems());
         problems.extend(self.endpoint.problems());

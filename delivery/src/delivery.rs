@@ -17,6 +17,15 @@ pub struct Delivery {
     pub event: Arc<CloudEvent>,
 }
 
+/// Bytes of an event's attributes where it is copied, and of what a client library keeps beside it, about.
+const ATTRIBUTES_BYTES: u64 = 1_024;
+
+/// What a sink takes for an event, in bytes, about: its data as it is handed over, and as it is on its way.
+#[must_use]
+pub fn copy_bytes(event: &CloudEvent) -> u64 {
+    ATTRIBUTES_BYTES + 2 * event.data.len() as u64
+}
+
 /// Where a delivery came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {

@@ -30,6 +30,7 @@ use crate::letter_box::ResolveSecret;
 use crate::metrics::{EndpointMetrics, LetterMetrics};
 use crate::settlement::{ItemRef, LeaseId};
 use crate::sink::{Sink, SinkError};
+use crate::space::Spaces;
 use crate::stream::Fence;
 
 /// Room in an endpoint's queue besides deliveries: recalls and changes are rare and waited for.
@@ -50,6 +51,8 @@ pub struct EndpointContext {
     pub settings: EndpointSettings,
     /// Items that may be in the worker. Each message with deliveries holds at least one, so no queue can be fuller.
     pub credit_events_max: u64,
+    /// The space that endpoints share.
+    pub spaces: Spaces,
     /// The partitions that are held.
     pub holdings: Holdings,
     /// Where events are parked; `None` for nowhere.

@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod worker;
+pub mod pressure;
 
 pub mod routes;
 pub mod routing;
@@ -12,6 +13,7 @@ pub mod stream;
 pub mod holdings;
 pub mod dispatch;
 pub mod delivery;
+pub mod space;
 pub mod endpoint;
 pub mod backlog;
 pub mod sink;

@@ -11,6 +11,9 @@ use prometheus_client::registry::Registry;
 
 use crate::endpoint::{EndpointReport, State};
 
+/// A number that does not fit into a signed one.
+type UnsignedGauge = Gauge<u64, AtomicU64>;
+
 /// A number of seconds that goes up and down.
 type Seconds = Gauge<f64, AtomicU64>;
 
@@ -35,6 +38,17 @@ pub struct StreamMetrics {
     pub credit_events: Gauge,
     /// Version of the route table in force.
     pub route_table_version: Gauge,
+}
+
+/// What is shown of the memory of the process. Clones share the numbers.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryMetrics {
+    /// What is resident, in bytes.
+    pub bytes: UnsignedGauge,
+    /// What may be, in bytes.
+    pub bytes_max: UnsignedGauge,
+    /// 1 while it is short.
+    pub paused: Gauge,
 }
 
 /// What the endpoints show.
@@ -127,6 +141,21 @@ impl StreamMetrics {
             "Age of the oldest item that is not settled, since it was received",
             metrics.oldest_unsettled_age_seconds.clone(),
         );
+        metrics
+    }
+}
+
+impl MemoryMetrics {
+    /// Makes the metrics and registers them.
+    #[must_use]
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let name = |name: &str| format!("twinroute_delivery_{name}");
+        registry.register(name("memory_bytes"), "Resident memory of the process", metrics.bytes.clone());
+        let bytes_max = "Resident memory that the process may have";
+        registry.register(name("memory_bytes_max"), bytes_max, metrics.bytes_max.clone());
+        let paused = "1 while memory is too short to take more events in";
+        registry.register(name("memory_paused"), paused, metrics.paused.clone());
         metrics
     }
 }

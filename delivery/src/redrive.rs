@@ -27,6 +27,7 @@ use self::notes::Notes;
 use self::runner::Runner;
 use crate::holdings::Holdings;
 use crate::letter_box::ResolveSecret;
+use crate::pressure::Shortage;
 use crate::routing::CurrentRouting;
 
 /// Jobs that run at a time. routes-api hands out fewer by default.
@@ -41,6 +42,8 @@ pub struct RedriveContext {
     pub holdings: Holdings,
     /// Resolves the secrets of containers.
     pub resolve_secret: ResolveSecret,
+    /// Whether memory is short.
+    pub shortage: Shortage,
 }
 
 /// The containers of all endpoints that have one, by the endpoint's name.

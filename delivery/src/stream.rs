@@ -28,10 +28,11 @@ use self::connect::connect;
 use self::last_seen::LastSeen;
 use self::recall::recall_all;
 use self::session::Session;
-use crate::config::StreamSettings;
+use crate::config::{MemorySettings, StreamSettings};
 use crate::holdings::Holdings;
 use crate::letter_box::LetterBox;
 use crate::metrics::StreamMetrics;
+use crate::pressure::Shortage;
 use crate::routing::CurrentRouting;
 use crate::settlement::{ItemRef, Settlement};
 
@@ -41,6 +42,10 @@ pub struct StreamContext {
     pub capture: ClientSettings,
     /// What is taken, and how much of it.
     pub settings: StreamSettings,
+    /// What the process may hold.
+    pub memory: MemorySettings,
+    /// Whether that is nearly reached.
+    pub shortage: Shortage,
     /// Name of this worker.
     pub worker_id: String,
     /// CloudEvents `source`.
@@ -122,7 +127,7 @@ async fn follow(
     let connected = tokio::select! {
         biased;
         () = context.drain.cancelled() => return Ok(()),
-        connected = connect(&context.capture, &context.settings, &context.worker_id, *last_seen) => connected?,
+        connected = connect(context, *last_seen) => connected?,
     };
     outage.works();
     context.condition.ok();

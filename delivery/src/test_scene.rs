@@ -13,7 +13,7 @@ use twinroute_common::route::{
 };
 use twinroute_common::secret::SecretPolicy;
 
-use crate::config::EndpointSettings;
+use crate::config::{EndpointSettings, MemorySettings};
 use crate::endpoint::EndpointContext;
 use crate::holdings::Holdings;
 use crate::letter_box::resolve_by;
@@ -97,6 +97,7 @@ impl Scene {
             resolve_secret: resolve_by(SecretPolicy::default()),
             settings: EndpointSettings::default(),
             credit_events_max: 100,
+            spaces: MemorySettings::default().spaces(),
             holdings: Holdings::default(),
             parking: None,
             kusto_blob_bytes_max: 1024,

@@ -19,7 +19,8 @@ use crate::config::{DeliverySettings, StreamSettings};
 use crate::endpoint::{EndpointContext, ParkingContext, StartSink};
 use crate::holdings::Holdings;
 use crate::letter_box::{LetterBox, ResolveSecret, resolve_by};
-use crate::metrics::{EndpointMetrics, LetterMetrics, StreamMetrics};
+use crate::metrics::{EndpointMetrics, LetterMetrics, MemoryMetrics, StreamMetrics};
+use crate::pressure::{self, Shortage};
 use crate::redrive::{RedriveContext, Redrives};
 use crate::routes::cache::{Cache, CacheKeyError};
 use crate::routes::{self, Registry, RoutesContext};
@@ -45,6 +46,9 @@ pub enum WorkerError {
     /// The key of the kept route table can't be used.
     #[error("the kept route table")]
     CacheKey(#[from] CacheKeyError),
+    /// Nobody can look at the memory of the process.
+    #[error("there can be no more threads")]
+    Thread(#[from] std::io::Error),
     /// Events cannot be parked.
     #[error("backlog.url; an empty one parks nothing")]
     Backlog(#[from] StoreError),
@@ -61,7 +65,10 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     let settings = Arc::clone(&context.settings);
     let worker_id = settings.worker.id_or_new();
     info!(worker_id, "delivery worker");
-    let Metrics { stream_metrics, endpoint_metrics, letter_metrics } = Metrics::new(&context);
+    let Metrics { stream_metrics, endpoint_metrics, letter_metrics, memory_metrics } = Metrics::new(&context);
+    let stop = CancellationToken::new();
+    let _looks = stop.clone().drop_guard();
+    let shortage = pressure::watch(settings.memory.bytes_max, memory_metrics, stop.clone())?;
     let [stream_condition, routes_condition] =
         ["capture stream", "route table"].map(|name| context.health.condition(name));
     let (cache, resolve_secret) = (cache(&settings)?, resolve_by(settings.secrets.clone()));
@@ -81,6 +88,7 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
         resolve_secret,
         settings: settings.endpoint.clone(),
         credit_events_max: settings.stream.credit_events_max,
+        spaces: settings.memory.spaces(),
         holdings: holdings.clone(),
         parking,
         kusto_blob_bytes_max: settings.sink.kusto.blob_bytes_max as u64,
@@ -88,8 +96,7 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
         letters: letter_metrics,
         tasks: tasks.clone(),
     };
-    let stop = CancellationToken::new();
-    let redrives = redrives(&routing, &endpoints);
+    let redrives = redrives(&routing, &endpoints, shortage.clone());
     let following_routes = tokio::spawn(routes::run(RoutesContext {
         routes_api: settings.routes_api.clone(),
         settings: settings.routes.clone(),
@@ -104,6 +111,8 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     let following_capture = stream::run(StreamContext {
         capture: settings.capture.clone(),
         settings: stream_settings,
+        memory: settings.memory.clone(),
+        shortage,
         worker_id,
         source: settings.worker.source.clone(),
         routing: Arc::clone(&routing),
@@ -141,6 +150,7 @@ struct Metrics {
     stream_metrics: StreamMetrics,
     endpoint_metrics: EndpointMetrics,
     letter_metrics: LetterMetrics,
+    memory_metrics: MemoryMetrics,
 }
 
 impl Metrics {
@@ -150,6 +160,7 @@ impl Metrics {
             stream_metrics: StreamMetrics::new(&mut registry),
             endpoint_metrics: EndpointMetrics::new(&mut registry),
             letter_metrics: LetterMetrics::new(&mut registry),
+            memory_metrics: MemoryMetrics::new(&mut registry),
         }
     }
 }
@@ -216,11 +227,12 @@ fn cache(settings: &DeliverySettings) -> Result<Option<Arc<Cache>>, WorkerError>
 }
 
 /// What sends dead letters again.
-fn redrives(routing: &Arc<CurrentRouting>, endpoints: &EndpointContext) -> Redrives {
+fn redrives(routing: &Arc<CurrentRouting>, endpoints: &EndpointContext, shortage: Shortage) -> Redrives {
     Redrives::new(RedriveContext {
         routing: Arc::clone(routing),
         holdings: endpoints.holdings.clone(),
         resolve_secret: Arc::clone(&endpoints.resolve_secret),
+        shortage,
     })
 }
 

@@ -11,46 +11,24 @@ mod attempts;
 mod ending;
 mod gate;
 mod keys;
+mod policy;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hashbrown::{HashMap, HashSet};
 use twinroute_common::backoff::Backoff;
-use twinroute_common::route::BackoffRange;
 
 pub use self::attempts::Attempts;
 pub use self::ending::Ended;
 use self::gate::Gate;
 use self::keys::{EntryState, KeyId, Keys, Phase, Refused};
+pub use self::policy::{Exhausted, LanePolicy};
 use crate::delivery::{Delivery, Origin};
 use crate::settlement::LeaseId;
 use crate::sink::{InFlight, Outcome, SinkError, Submission, Verdict};
-
-/// How the lane waits between attempts, and how many there are.
-#[derive(Clone, Copy, Debug)]
-pub struct LanePolicy {
-    /// Waits after a failure that may pass.
-    pub backoff: BackoffRange,
-    /// Wait after a permanent failure, in case that an operator mends the destination.
-    pub blocked_retry: Duration,
-    /// Attempts of one event, after which a failure is permanent.
-    pub attempts_max: u32,
-    /// Time from an event's first attempt, after which a failure is permanent.
-    pub time_to_live: Duration,
-    /// What a permanent failure means.
-    pub on_exhausted: Exhausted,
-}
-
-/// What a permanent failure means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exhausted {
-    /// The event blocks its key, and is tried again now and then.
-    Blocks,
-    /// The event is given up, to be ended outside of the lane.
-    Ends,
-}
+use crate::space::Share;
 
 /// A delivery was refused.
 #[derive(Debug)]
@@ -93,6 +71,10 @@ pub struct Lane {
     gate: Gate,
     /// Handed over and not answered.
     open: usize,
+    /// What that takes of the space of all endpoints.
+    share: Share,
+    /// One could be handed over, and there is no space for it.
+    lacks_space: bool,
 }
 
 #[derive(Debug)]
@@ -106,7 +88,7 @@ struct Setback {
 impl Lane {
     /// An empty lane.
     #[must_use]
-    pub fn new(policy: LanePolicy, in_flight: InFlight) -> Self {
+    pub fn new(policy: LanePolicy, in_flight: InFlight, share: Share) -> Self {
         Self {
             policy,
             in_flight,
@@ -117,6 +99,8 @@ impl Lane {
             ending: VecDeque::new(),
             gate: Gate::new(backoff(policy)),
             open: 0,
+            share,
+            lacks_space: false,
         }
     }
 
@@ -126,16 +110,23 @@ impl Lane {
         self.list(key);
     }
 
-    /// The next delivery for the sink, if one may be handed over at `now`.
-    pub fn next(&mut self, now: Instant) -> Option<Submission> {
+    /// The next delivery for the sink, if one may be handed over at `now`; the destination `is_away` or can be reached.
+    pub fn next(&mut self, now: Instant, is_away: bool) -> Option<Submission> {
         self.wake(now);
+        self.lacks_space = false;
         let has_room = self.open < self.in_flight.events_max;
         if !has_room || !self.is_ready() || !self.gate.may_send(now, self.open) {
             return None;
         }
-        while let Some(key) = self.ready.pop_front() {
+        while let Some(&key) = self.ready.front() {
+            let may_send = self.may_send(key);
+            self.lacks_space = may_send && !self.share.take(self.keys.next_copy_bytes(key), is_away);
+            if self.lacks_space {
+                return None;
+            }
+            self.ready.pop_front();
             self.keys.unlist(key);
-            if !self.may_send(key) {
+            if !may_send {
                 continue;
             }
             let submission = self.keys.hand_over(key);
@@ -144,6 +135,12 @@ impl Lane {
             return submission;
         }
         None
+    }
+
+    /// [`Lane::next`] has something as soon as other endpoints leave space for it, of which nobody is told.
+    #[must_use]
+    pub fn lacks_space(&self) -> bool {
+        self.lacks_space
     }
 
     /// When [`Lane::next`] may have something that it has not now; `None` when only an answer or a push can bring that.
@@ -169,6 +166,7 @@ impl Lane {
         };
         let key = self.keys.answer(token, state)?;
         self.open -= 1;
+        self.share.give_back(self.keys.copy_bytes(token));
         if state == EntryState::Refused(Refused::Unreached) {
             self.gate.unreachable(now);
         } else {
@@ -198,6 +196,7 @@ impl Lane {
     pub fn restart(&mut self, in_flight: InFlight, now: Instant, settled: &mut Vec<Origin>) {
         self.in_flight = in_flight;
         self.open = 0;
+        self.share.hold(0);
         for key in self.keys.recall() {
             self.turn_back(key, now, settled);
         }
@@ -253,6 +252,7 @@ impl Lane {
         self.wakes.clear();
         self.ending.clear();
         self.open = 0;
+        self.share.hold(0);
         self.keys.drain()
     }
 

@@ -15,13 +15,14 @@ use prometheus_client::metrics::counter::Counter;
 use twinroute_common::backoff::Backoff;
 
 use super::lane::Lane;
-use crate::backlog::operation::{Operation, Outcome};
+use crate::backlog::operation::Outcome;
 use crate::backlog::shelf::{Damaged, Leave, Shelf, ShelfLimits, Stock, Taken, Trouble};
 use crate::backlog::store::Store;
 use crate::config::BacklogSettings;
 use crate::delivery::{Delivery, Origin, Parked};
 use crate::holdings::Held;
 use crate::settlement::{ItemRef, LeaseId};
+use crate::space::{Share, Spaces};
 
 /// Waits after an operation on the store, or the end of an event without it, has failed.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
@@ -48,8 +49,11 @@ pub(super) struct Parking {
     /// Shelves that have something to do, in turn.
     busy: VecDeque<u32>,
     running: FuturesUnordered<BoxFuture<'static, Done>>,
-    /// Segments that are being read.
-    reading: u64,
+    /// What segments take of the space of all endpoints that are being written, and that were read back.
+    written: Share,
+    read: Share,
+    /// Something could be begun, and there is no space for it.
+    lacks_space: bool,
     /// Waits after something could not be given up for want of room, and until when.
     overflow_backoff: Backoff,
     overflow_from: Option<Instant>,
@@ -76,7 +80,6 @@ impl Place {
 pub(super) struct Done {
     partition: u32,
     lease: LeaseId,
-    is_read: bool,
     outcome: Outcome,
 }
 
@@ -89,6 +92,8 @@ pub(super) struct Conditions {
     pub(super) tripped: bool,
     /// What a full backlog has no room for is given up, and one more can be now.
     pub(super) gives_up: bool,
+    /// The destination cannot be reached.
+    pub(super) away: bool,
 }
 
 /// What is parked at an endpoint.
@@ -106,7 +111,12 @@ pub(super) struct Parkings {
 }
 
 impl Parking {
-    pub(super) fn new(endpoint: &str, context: Option<ParkingContext>, skipped_segments: Counter) -> Self {
+    pub(super) fn new(
+        endpoint: &str,
+        context: Option<ParkingContext>,
+        spaces: &Spaces,
+        skipped_segments: Counter,
+    ) -> Self {
         Self {
             endpoint: endpoint.to_owned(),
             context,
@@ -116,7 +126,9 @@ impl Parking {
             shelves: HashMap::new(),
             busy: VecDeque::new(),
             running: FuturesUnordered::new(),
-            reading: 0,
+            written: spaces.written.share(),
+            read: spaces.read.share(),
+            lacks_space: false,
             overflow_backoff: Backoff::new(RETRY.0, RETRY.1),
             overflow_from: None,
             skipped_segments,
@@ -207,30 +219,31 @@ impl Parking {
 
     /// Starts what can be started, and gives the lane what stands at the front.
     pub(super) fn advance(&mut self, lane: &mut Lane, conditions: Conditions, now: Instant) {
-        if self.busy.is_empty() {
-            return;
-        }
-        let mut stock = self.stock();
+        self.lacks_space = false;
+        let mut stock = if self.busy.is_empty() { Stock::default() } else { self.stock() };
+        self.hold(stock);
         for _ in 0..self.busy.len() {
             let Some(partition) = self.busy.pop_front() else { break };
+            self.hold(stock);
             let leave = self.leave(stock, conditions);
+            let is_limited = leave.read_bytes < self.wanted_bytes(stock, conditions);
             let Some(place) = self.shelves.get_mut(&partition) else { continue };
+            self.lacks_space |= place.shelf.lacks_space(leave, is_limited);
             for delivery in place.shelf.take_direct(leave) {
                 lane.push(delivery, now);
             }
             let Some(ParkingContext { store, settings }) = &self.context else { return };
+            let before = place.shelf.stock();
             let may_start = self.running.len() < settings.operations_max as usize;
             if may_start && let Some(operation) = place.shelf.start(leave, now) {
-                let is_read = matches!(operation, Operation::Read(..));
-                self.reading += u64::from(is_read);
-                if let Operation::Write(_, content) = &operation {
-                    stock.writing_bytes += content.len() as u64;
-                }
+                let after = place.shelf.stock();
+                stock.writing_bytes += after.writing_bytes - before.writing_bytes;
+                stock.reading_bytes += after.reading_bytes - before.reading_bytes;
                 let (store, lease) = (store.clone(), place.shelf.lease());
                 let folder = store.folder(&self.endpoint, partition);
                 let run = async move {
                     let outcome = store.execute(&folder, operation).await;
-                    Done { partition, lease, is_read, outcome }
+                    Done { partition, lease, outcome }
                 };
                 self.running.push(run.boxed());
             }
@@ -244,30 +257,46 @@ impl Parking {
         self.busy.rotate_left(first);
     }
 
-    fn leave(&self, stock: Stock, Conditions { diverted, tripped, .. }: Conditions) -> Leave {
-        let Stock { bytes, writing_bytes, read_bytes, .. } = stock;
-        let segment_bytes_max = self.context.as_ref().map_or(0, |context| context.settings.segment_bytes_max);
-        let in_memory = read_bytes + self.reading * segment_bytes_max;
-        let read_bytes = match in_memory {
+    fn leave(&self, stock: Stock, conditions: Conditions) -> Leave {
+        let Stock { bytes, writing_bytes, .. } = stock;
+        Leave {
+            park: conditions.diverted,
+            read_bytes: self.wanted_bytes(stock, conditions).min(self.read.free(conditions.away)),
+            write_bytes: self.share_bytes_max().saturating_sub(bytes + writing_bytes),
+            copy_bytes: self.written.free(false),
+        }
+    }
+
+    /// Bytes that would be read if there were space.
+    fn wanted_bytes(&self, stock: Stock, Conditions { tripped, .. }: Conditions) -> u64 {
+        match stock.in_memory_bytes() {
             // One is read however large it is: otherwise the backlog would never be tried.
             0 => u64::MAX,
             _ if tripped => 0,
-            _ => self.read_bytes_max.saturating_sub(in_memory),
-        };
-        Leave {
-            park: diverted,
-            read_bytes,
-            write_bytes: self.share_bytes_max().saturating_sub(bytes + writing_bytes),
+            in_memory => self.read_bytes_max.saturating_sub(in_memory),
         }
+    }
+
+    /// Takes of the space of all endpoints what there is now.
+    fn hold(&mut self, stock: Stock) {
+        self.written.hold(stock.writing_bytes);
+        self.read.hold(stock.in_memory_bytes());
+    }
+
+    /// Something is begun as soon as other endpoints leave space for it, of which nobody is told.
+    pub(super) fn lacks_space(&self) -> bool {
+        self.lacks_space
     }
 
     fn stock(&self) -> Stock {
         let mut sum = Stock::default();
         for Place { shelf, .. } in self.shelves.values() {
-            let Stock { bytes, writing_bytes, unread_events, read_bytes, waiting_events } = shelf.stock();
+            let Stock { bytes, writing_bytes, unread_events, reading_bytes, read_bytes, waiting_events } =
+                shelf.stock();
             sum.bytes += bytes;
             sum.writing_bytes += writing_bytes;
             sum.unread_events += unread_events;
+            sum.reading_bytes += reading_bytes;
             sum.read_bytes += read_bytes;
             sum.waiting_events += waiting_events;
         }
@@ -284,8 +313,7 @@ impl Parking {
 
     /// Takes what came of an operation. Items that are parked by it are added to `settled`.
     pub(super) fn take(&mut self, done: Done, lane: &mut Lane, now: Instant, settled: &mut Vec<ItemRef>) {
-        let Done { partition, lease, is_read, outcome } = done;
-        self.reading = self.reading.saturating_sub(u64::from(is_read));
+        let Done { partition, lease, outcome } = done;
         let place = self.shelves.get_mut(&partition).filter(|place| place.shelf.lease() == lease);
         // Otherwise the partition was given back meanwhile.
         let Some(place) = place else { return };

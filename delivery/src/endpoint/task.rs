@@ -14,13 +14,13 @@ use tokio::time::MissedTickBehavior;
 use tracing::{error, info, warn};
 use twinroute_common::backoff::Backoff;
 use twinroute_common::outage::Outage;
-use twinroute_common::route::{Endpoint, OnExhausted};
+use twinroute_common::route::Endpoint;
 
 use self::park::{is_parked_always, limit, parking};
 use self::wait::{changed, now, receive, until};
 use super::diversion::Diversion;
 use super::health::Health;
-use super::lane::{Exhausted, Lane, LanePolicy, Refusal, RefusalKind};
+use super::lane::{Lane, LanePolicy, Refusal, RefusalKind};
 use super::letters::Letters;
 use super::parking::Parking;
 use super::redriving::Redriving;
@@ -40,6 +40,8 @@ const WORKS_MAX: usize = 64;
 /// How often numbers are reported and, while the fence is closed, whether it has opened.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const FENCE_INTERVAL: Duration = Duration::from_millis(50);
+/// How often is looked whether other endpoints have left space.
+const SPACE_INTERVAL: Duration = Duration::from_millis(20);
 /// Without a sink nothing is handed over.
 const NO_SINK: InFlight = InFlight { events_max: 0, events_per_key_max: 0 };
 
@@ -81,7 +83,7 @@ impl Task {
         redrives_waiting: mpsc::Receiver<Redrive>,
         context: EndpointContext,
     ) -> (Self, watch::Receiver<EndpointReport>) {
-        let policy = lane_policy(&endpoint, &context);
+        let policy = LanePolicy::of(&endpoint, &context.settings);
         let health = Health::new(&endpoint.name, SystemTime::now());
         let (report, reports) = watch::channel(EndpointReport {
             state: health.state,
@@ -105,7 +107,7 @@ impl Task {
             letters: Letters::default(),
             redriving: Redriving::new(),
             letters_outage: Outage::new("write dead letters", endpoint.name.clone()),
-            lane: Lane::new(policy, NO_SINK),
+            lane: Lane::new(policy, NO_SINK, context.spaces.in_flight.share()),
             start_backoff: Backoff::new(policy.backoff.initial, policy.backoff.max),
             endpoint,
             context,
@@ -207,7 +209,7 @@ impl Task {
     async fn change(&mut self, endpoint: Endpoint) {
         let same_destination = endpoint.destination == self.endpoint.destination;
         self.endpoint = endpoint;
-        let policy = lane_policy(&self.endpoint, &self.context);
+        let policy = LanePolicy::of(&self.endpoint, &self.context.settings);
         self.lane.set_policy(policy);
         self.change_ending();
         limit(&mut self.parking, &self.endpoint, &self.context);
@@ -325,7 +327,8 @@ impl Task {
     /// `false` when the sink takes nothing more, which is its end: the lane asks for no more than it has room for.
     fn hand_over(&mut self, now: Instant) -> bool {
         let Some(sink) = &self.sink else { return true };
-        while let Some(submission) = self.lane.next(now) {
+        let is_away = *sink.reachability.borrow() != Reachability::Connected;
+        while let Some(submission) = self.lane.next(now, is_away) {
             if sink.submissions.try_send(submission).is_err() {
                 return false;
             }
@@ -345,7 +348,9 @@ impl Task {
         };
         let parking = self.parking.due_at(self.conditions(now)).map(|at| at.max(now));
         let parking = parking.map(|at| if may_write { at } else { now + FENCE_INTERVAL });
-        lane.into_iter().chain(self.start_at).chain(parking).min()
+        let lacks_space = self.lane.lacks_space() || self.parking.lacks_space();
+        let space = (lacks_space && may_write).then(|| now + SPACE_INTERVAL);
+        lane.into_iter().chain(self.start_at).chain(parking).chain(space).min()
     }
 
     async fn give_notice(&mut self) {
@@ -375,19 +380,6 @@ impl Task {
         self.notices.extend(not_parked);
         self.give_notice().await;
         self.context.metrics.forget(&self.endpoint.name);
-    }
-}
-
-fn lane_policy(endpoint: &Endpoint, context: &EndpointContext) -> LanePolicy {
-    LanePolicy {
-        backoff: endpoint.policy.backoff,
-        blocked_retry: context.settings.blocked_retry(),
-        attempts_max: endpoint.policy.attempts_max,
-        time_to_live: endpoint.policy.time_to_live,
-        on_exhausted: match endpoint.on_exhausted() {
-            OnExhausted::Block => Exhausted::Blocks,
-            OnExhausted::Drop | OnExhausted::DeadLetter => Exhausted::Ends,
-        },
     }
 }
 

@@ -25,7 +25,7 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 /// The runner of one job.
 pub(super) struct Runner {
     pub(super) job: Job,
-    context: RedriveContext,
+    pub(super) context: RedriveContext,
     containers: watch::Receiver<Containers>,
     pub(super) notes: Arc<Notes>,
     /// Letters that are not sent by this job any more, though they may still be there.

@@ -44,7 +44,8 @@ impl Runner {
             let may_send = failure.is_none() && !pass.over.is_cancelled();
             while may_send
                 && reading.len() < READING_MAX
-                && let Some(letter) = letters.next_if(|letter| room.is_for(letter.bytes))
+                && let is_short = *self.context.shortage.borrow()
+                && let Some(letter) = letters.next_if(|letter| room.is_for(letter.bytes, is_short))
             {
                 room.take(letter.bytes);
                 let (container, job) = (pass.container.clone(), self.job.clone());

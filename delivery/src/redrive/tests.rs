@@ -53,6 +53,7 @@ impl Stage {
             routing,
             holdings: scene.context.holdings.clone(),
             resolve_secret: Arc::clone(&scene.context.resolve_secret),
+            shortage: watch::channel(false).1,
         });
         redrives.follow(registry.table());
         let (delivered, failed, finished, error) = (Vec::new(), Vec::new(), Vec::new(), String::new());

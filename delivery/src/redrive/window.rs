@@ -21,9 +21,10 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// A letter of so many bytes has room: any has when there is nothing else.
-    pub(super) fn is_for(&self, bytes: u64) -> bool {
-        self.events == 0 || (self.events < EVENTS_MAX && self.bytes + bytes <= BYTES_MAX)
+    /// A letter of so many bytes has room: any has when there is nothing else. While memory is short no other has.
+    pub(super) fn is_for(&self, bytes: u64, is_short: bool) -> bool {
+        let has_room = self.events < EVENTS_MAX && self.bytes + bytes <= BYTES_MAX;
+        self.events == 0 || (has_room && !is_short)
     }
 
     /// A letter is read.
@@ -82,11 +83,11 @@ mod tests {
     #[test]
     fn there_is_room_for_as_much_as_may_be_and_always_for_one() {
         let mut room = Room::default();
-        assert!(room.is_for(BYTES_MAX * 2));
+        assert!(room.is_for(BYTES_MAX * 2, true));
         room.take(BYTES_MAX - 1);
-        assert!(room.is_for(1) && !room.is_for(2));
+        assert!(room.is_for(1, false) && !room.is_for(1, true) && !room.is_for(2, false));
         room.give_back(BYTES_MAX - 1);
         (0..EVENTS_MAX).for_each(|_| room.take(1));
-        assert!(!room.is_for(1));
+        assert!(!room.is_for(1, false));
     }
 }

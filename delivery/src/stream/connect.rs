@@ -5,15 +5,14 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use twinroute_common::grpc::{self, ClientSettings};
+use twinroute_common::grpc;
 use twinroute_proto::capture::v1::capture_service_client::CaptureServiceClient;
 use twinroute_proto::capture::v1::{SubscribeRequest, SubscribeResponse};
 
-use super::StreamError;
 use super::frames::{self, InFrame, Welcome};
 use super::last_seen::LastSeen;
 use super::outbox::FRAMES_MAX;
-use crate::config::StreamSettings;
+use super::{StreamContext, StreamError};
 
 /// Room in a message for what surrounds its largest item, in bytes.
 const FRAME_ROOM: u64 = 64 * 1024;
@@ -27,12 +26,8 @@ pub(super) struct Connected {
     pub(super) hello_sent_at: Instant,
 }
 
-pub(super) async fn connect(
-    capture: &ClientSettings,
-    settings: &StreamSettings,
-    worker_id: &str,
-    last_seen: LastSeen,
-) -> Result<Connected, StreamError> {
+pub(super) async fn connect(context: &StreamContext, last_seen: LastSeen) -> Result<Connected, StreamError> {
+    let StreamContext { capture, settings, memory, worker_id, .. } = context;
     let channel = grpc::connect(capture).await?;
     let mut client = CaptureServiceClient::new(channel).max_decoding_message_size(capture.message_bytes_max);
     let (outgoing, requests) = mpsc::channel(FRAMES_MAX);
@@ -56,5 +51,6 @@ pub(super) async fn connect(
     if needed > configured {
         return Err(StreamError::MessageLimit { needed, configured });
     }
+    memory.fits(settings, welcome.event_bytes_max).map_err(StreamError::Memory)?;
     Ok(Connected { incoming, outgoing, welcome, hello_sent_at })
 }

@@ -36,6 +36,9 @@ pub enum StreamError {
         /// Bytes configured.
         configured: u64,
     },
+    /// An event of capture may be larger than this worker has memory for.
+    #[error("memory.bytes_max: {0}")]
+    Memory(String),
     /// A frame that this build can't read.
     #[error("capture sent a frame that this version cannot read")]
     Wire(#[from] WireError),

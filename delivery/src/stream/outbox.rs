@@ -23,6 +23,8 @@ pub(super) struct Outbox {
     /// Credit is given back early when this much has come together.
     enough: CreditBack,
     flushed_at: Instant,
+    /// No credit is given while something is in the worker.
+    keeps_credit: bool,
     full: bool,
 }
 
@@ -40,7 +42,18 @@ impl Outbox {
     ) -> Self {
         let enough = CreditBack { events: credit.events / 4, bytes: credit.bytes / 4 };
         let control = VecDeque::from([frames::credit(credit)]);
-        Self { frames, control, interval, enough, flushed_at: now, full: false }
+        Self { frames, control, interval, enough, flushed_at: now, keeps_credit: false, full: false }
+    }
+
+    /// Keeps the credit that comes free, or gives it again. Whoever has nothing is given some in any case: the largest event
+    /// gets through however little memory there is.
+    pub(super) fn keep_credit(&mut self, keeps_credit: bool) {
+        self.keeps_credit = keeps_credit;
+    }
+
+    fn credit_to_give(&self, settlement: &Settlement) -> CreditBack {
+        let is_kept = self.keeps_credit && settlement.unsettled() > 0;
+        if is_kept { CreditBack::default() } else { settlement.credit_back() }
     }
 
     pub(super) fn push(&mut self, frame: SubscribeRequest) {
@@ -56,7 +69,7 @@ impl Outbox {
 
     /// When [`Outbox::flush_due`] has something to send; `None` when there is nothing, or no room.
     pub(super) fn due_at(&self, settlement: &Settlement) -> Option<Instant> {
-        let back = settlement.credit_back();
+        let back = self.credit_to_give(settlement);
         let gathered = settlement.has_acks() || back.events > 0;
         (gathered && !self.full).then(|| {
             let enough = back.events >= self.enough.events || back.bytes >= self.enough.bytes;
@@ -74,9 +87,8 @@ impl Outbox {
         if self.due_at(settlement).is_some_and(|due_at| due_at <= now) {
             self.flushed_at = now;
             self.push_acks(settlement, version);
-            let back = settlement.take_credit_back();
-            if back.events > 0 {
-                self.push(frames::credit(back));
+            if self.credit_to_give(settlement).events > 0 {
+                self.push(frames::credit(settlement.take_credit_back()));
             }
         }
         while let Some(frame) = self.control.pop_front() {
@@ -155,6 +167,35 @@ mod tests {
         settle(&mut settlement, 2);
         assert!(outbox.flush_due(&mut settlement, 1, start + INTERVAL).is_ok());
         assert_eq!(kinds(&mut frames), ["ack", "credit"]);
+    }
+
+    #[test]
+    fn while_memory_is_short_credit_is_kept_until_nothing_is_in_the_worker() {
+        // given an outbox that keeps credit, and an item that is settled beside one that is not
+        let start = Instant::now();
+        let (sender, mut frames) = mpsc::channel(FRAMES_MAX);
+        let mut outbox = Outbox::new(sender, INTERVAL, CREDIT, start);
+        outbox.keep_credit(true);
+        let mut settlement = Settlement::default();
+        let lease = settlement.grant(2, Epoch::default());
+        assert_eq!(settlement.receive(lease, 1, [10].into_iter(), start), Ok(()));
+        settle(&mut settlement, 4);
+        let mut now = start;
+        let mut flushed = |outbox: &mut Outbox, settlement: &mut Settlement| {
+            now += INTERVAL;
+            assert!(outbox.flush_due(settlement, 1, now).is_ok());
+            (kinds(&mut frames), outbox.due_at(settlement))
+        };
+
+        // then it is acknowledged, and no credit is given
+        assert_eq!(flushed(&mut outbox, &mut settlement), (vec!["credit", "ack"], None));
+        // when there is memory again, it is
+        outbox.keep_credit(false);
+        assert_eq!(flushed(&mut outbox, &mut settlement), (vec!["credit"], None));
+        // when it is short, and the last one is settled, its credit is given as well
+        outbox.keep_credit(true);
+        settlement.dispatched(ItemRef { lease, batch: 1, item: 0, partition: 2 }, 0);
+        assert_eq!(flushed(&mut outbox, &mut settlement), (vec!["ack", "credit"], None));
     }
 
     #[tokio::test]

@@ -96,8 +96,10 @@ impl<'c> Session<'c> {
     pub(super) async fn run(mut self) -> Result<(), StreamError> {
         let mut notices = Vec::new();
         let mut versions = self.context.routing.versions();
+        let mut shortage = self.context.shortage.clone();
         let drain = self.context.drain.clone();
         loop {
+            self.outbox.keep_credit(*shortage.borrow_and_update());
             let wake_at = self.keep_time()?;
             if self.drain_until.is_some() && self.leases.is_empty() {
                 self.end().await;
@@ -122,6 +124,8 @@ impl<'c> Session<'c> {
                     Err(status) => return Err(self.failed(status)),
                 },
                 () = self.outbox.room() => {}
+                // It is when credit is given again.
+                Ok(()) = shortage.changed() => {}
                 () = tokio::time::sleep_until(wake_at.into()) => {}
             }
         }

@@ -57,6 +57,8 @@ impl Worker {
         let context = StreamContext {
             capture: settings.capture,
             settings: settings.stream,
+            memory: settings.memory,
+            shortage: watch::channel(false).1,
             worker_id: WORKER.to_owned(),
             source: "https://my-instance/".to_owned(),
             routing,
@@ -81,7 +83,7 @@ impl Worker {
         assert_eq!(hello.consumer_id, WORKER);
         stream.welcome().await;
         let credit = stream.credit().await;
-        assert_eq!(credit, (32_768, 64 * 1024 * 1024));
+        assert_eq!(credit, (16_384, 32 * 1024 * 1024));
         stream.grant(partitions, min_version).await;
         stream
     }

@@ -55,7 +55,7 @@ impl Holder {
 
     fn leave(&self, choice: u8) -> Leave {
         let read_bytes = if choice.is_multiple_of(3) { 0 } else { u64::MAX };
-        Leave { park: self.is_down, read_bytes, write_bytes: u64::MAX }
+        Leave { park: self.is_down, read_bytes, write_bytes: u64::MAX, copy_bytes: u64::MAX }
     }
 
     /// Capture sends an event.

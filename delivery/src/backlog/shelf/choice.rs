@@ -103,7 +103,25 @@ impl Shelf {
     }
 
     fn is_to_be_parked(&self, leave: Leave) -> bool {
+        self.wants_to_park(leave) && self.next_segment_bytes() <= leave.copy_bytes
+    }
+
+    fn wants_to_park(&self, leave: Leave) -> bool {
         self.is_behind(leave) && self.overflow.is_empty() && self.has_room(leave)
+    }
+
+    /// Size of the segment that would be written next, in bytes, about.
+    fn next_segment_bytes(&self) -> u64 {
+        let first = self.behind.front().map_or(0, |first| segment::bytes_of(&first.event));
+        self.behind_bytes.min(self.limits.segment_bytes_max).max(first)
+    }
+
+    /// Something would be written if a copy of it might be made, or read if what may be read were not `is_limited`.
+    #[must_use]
+    pub fn lacks_space(&self, leave: Leave, is_limited: bool) -> bool {
+        let is_parked = !self.behind.is_empty() && self.wants_to_park(leave);
+        (is_parked && self.next_segment_bytes() > leave.copy_bytes)
+            || (is_limited && self.segments.next_bytes().is_some_and(|bytes| bytes > leave.read_bytes))
     }
 
     /// What waits here cannot go to the lane, and nothing of it is being written.

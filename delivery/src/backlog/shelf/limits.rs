@@ -24,4 +24,6 @@ pub struct Leave {
     pub read_bytes: u64,
     /// Bytes that may be written, up to the endpoint's bound.
     pub write_bytes: u64,
+    /// Bytes of the copy that may be made to be written.
+    pub copy_bytes: u64,
 }

@@ -119,6 +119,19 @@ impl Segments {
         })
     }
 
+    /// Size of the segment that is being read, in bytes.
+    pub(super) fn reading_bytes(&self) -> u64 {
+        let mut reading = self.entries.iter().filter(|entry| matches!(entry.state, State::Reading));
+        reading.next().map_or(0, |entry| entry.stored.bytes)
+    }
+
+    /// Size of the segment that can be read next, in bytes.
+    pub(super) fn next_bytes(&self) -> Option<u64> {
+        let mut entries = self.entries.iter();
+        let next = entries.find(|entry| !matches!(entry.state, State::Loaded { .. } | State::Finished))?;
+        matches!(next.state, State::Stored).then_some(next.stored.bytes)
+    }
+
     /// The segment that was being read has these events. Those that are valid and not delivered, with the segment's id and
     /// their indexes.
     pub(super) fn loaded(

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::segments::Totals;
 use super::{Phase, Shelf};
+use crate::backlog::operation::Operation;
 use crate::backlog::segment::Damage;
 
 impl Shelf {
@@ -14,7 +15,9 @@ impl Shelf {
         let writing = self.writing.as_ref().map_or(0, |writing| writing.deliveries.len());
         let waiting_events = (writing + self.overflow.len() + self.behind.len()) as u64;
         let writing_bytes = self.writing.as_ref().map_or(0, |writing| writing.bytes);
-        Stock { bytes, writing_bytes, unread_events, read_bytes, waiting_events }
+        let is_reading = matches!(self.running, Some(Operation::Read(..)));
+        let reading_bytes = if is_reading { self.segments.reading_bytes() } else { 0 };
+        Stock { bytes, writing_bytes, unread_events, reading_bytes, read_bytes, waiting_events }
     }
 
     /// It is known what there is.
@@ -50,10 +53,20 @@ pub struct Stock {
     pub writing_bytes: u64,
     /// Events that are parked and not with the lane.
     pub unread_events: u64,
+    /// Size of the segments that are being read in bytes.
+    pub reading_bytes: u64,
     /// Size of the segments that are with the lane in bytes.
     pub read_bytes: u64,
     /// Events that wait to be parked, or for what is before them.
     pub waiting_events: u64,
+}
+
+impl Stock {
+    /// Size of what is read back, or is about to be, in bytes.
+    #[must_use]
+    pub fn in_memory_bytes(&self) -> u64 {
+        self.reading_bytes + self.read_bytes
+    }
 }
 
 /// A segment that cannot be read.

@@ -9,7 +9,7 @@ use super::*;
 use crate::settlement::ItemRef;
 use crate::sink::test_events::twin_update;
 
-const LEAVE: Leave = Leave { park: true, read_bytes: u64::MAX, write_bytes: u64::MAX };
+const LEAVE: Leave = Leave { park: true, read_bytes: u64::MAX, write_bytes: u64::MAX, copy_bytes: u64::MAX };
 
 fn shelf(counter: u64) -> Shelf {
     let limits = ShelfLimits {
@@ -215,6 +215,27 @@ fn of_several_events_of_one_item_each_is_given_up_or_kept_for_itself() {
         let direct: Vec<&str> = direct.iter().map(|delivery| &*delivery.event.sequence).collect();
         assert_eq!(direct, ["1", "3"]);
     }
+}
+
+#[test]
+fn without_space_for_a_copy_nothing_is_written_and_it_is_told() {
+    // given a shelf that is looked through, and an event that is to be parked
+    let now = Instant::now();
+    let mut shelf = shelf(1);
+    shelf.push(delivery(1), now);
+    step(&mut shelf, Outcome::Listed(Vec::new(), None), now);
+    step(&mut shelf, Outcome::Done, now);
+    // when no copy of it may be made
+    let none = Leave { copy_bytes: 0, ..LEAVE };
+    // then it waits, and nothing is due by itself
+    assert_eq!((shelf.start(none, now), shelf.due_at(none)), (None, None));
+    assert!(shelf.lacks_space(none, false) && !shelf.lacks_space(LEAVE, false));
+    // and when one may be, it is written, and then read where there is space for that
+    assert!(matches!(step(&mut shelf, Outcome::Done, now), Some(Operation::Write(..))));
+    let unread = Leave { read_bytes: 0, ..LEAVE };
+    assert_eq!((shelf.start(unread, now), shelf.lacks_space(unread, true)), (None, true));
+    assert!(matches!(shelf.start(LEAVE, now), Some(Operation::Read(..))));
+    assert!(shelf.stock().in_memory_bytes() > 0);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use twinroute_common::config::{Problem, check::range};
 pub struct KafkaLimits {
     /// Events in flight. Default 16,384: 100,000 events/s at 160 ms from hand-over to report.
     pub queue_events_max: usize,
-    /// Bytes in flight. Default 64 MiB: a quarter of the worker's memory, and more than one largest event.
+    /// Bytes in flight. Default 32 MiB: half of what all endpoints may have in flight, and more than one largest event.
     pub queue_bytes_max: usize,
     /// How long a batch waits for more events, in milliseconds. Default 5: large batches under load, and little to
     /// wait for a single event.
@@ -42,7 +42,7 @@ impl Default for KafkaLimits {
     fn default() -> Self {
         Self {
             queue_events_max: 16_384,
-            queue_bytes_max: 64 * 1024 * 1024,
+            queue_bytes_max: 32 * 1024 * 1024,
             linger_ms: 5,
             batch_events_max: 10_000,
             batch_bytes_max: 1_000_000,

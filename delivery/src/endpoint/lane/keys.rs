@@ -13,7 +13,7 @@ use slab::Slab;
 
 use self::withdrawing::{is_of_stream, is_redriven};
 use super::attempts::Attempts;
-use crate::delivery::{Delivery, Origin};
+use crate::delivery::{Delivery, Origin, copy_bytes};
 use crate::settlement::LeaseId;
 use crate::sink::Submission;
 
@@ -175,6 +175,17 @@ impl Keys {
             partition: origin.partition(),
             event: Arc::clone(event),
         })
+    }
+
+    /// What a sink takes for the first that waits, in bytes.
+    pub(super) fn next_copy_bytes(&self, key: KeyId) -> u64 {
+        let waiting = self.queues.get(key as usize).map_or(NONE, |queue| queue.waiting);
+        self.entries.get(waiting as usize).map_or(0, |entry| copy_bytes(&entry.delivery.event))
+    }
+
+    /// What a sink takes for a hand-over, in bytes.
+    pub(super) fn copy_bytes(&self, token: u64) -> u64 {
+        self.entries.get(entry_of(token)).map_or(0, |entry| copy_bytes(&entry.delivery.event))
     }
 
     /// Notes the answer to a hand-over; `None` when it is not open.

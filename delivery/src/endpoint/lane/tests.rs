@@ -1,15 +1,20 @@
 //! Tests of the lane.
 
+mod space;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use twinroute_common::cloud_event::{CloudEvent, EventType};
+use twinroute_common::route::BackoffRange;
 use uuid::Uuid;
 
 use super::*;
 use crate::settlement::ItemRef;
+use crate::space::Space;
 
 pub(super) const POLICY: LanePolicy = LanePolicy {
     backoff: BackoffRange { initial: Duration::from_millis(200), max: Duration::from_secs(30) },
@@ -26,6 +31,9 @@ pub(super) const MANY_PER_KEY: InFlight = InFlight { events_max: 100, events_per
 fn item(number: u32) -> ItemRef {
     ItemRef { lease: LeaseId(1), batch: 1, item: number, partition: 7 }
 }
+
+/// What a sink takes for one of these deliveries.
+const EVENT_BYTES: u64 = 1_024 + 2 * 2;
 
 pub(super) fn delivery(key: &str, number: u32) -> Delivery {
     let event = CloudEvent {
@@ -65,7 +73,7 @@ impl Scene {
 
     pub(super) fn under(policy: LanePolicy, in_flight: InFlight, deliveries: &[(&str, u32)]) -> Self {
         let now = Instant::now();
-        let mut lane = Lane::new(policy, in_flight);
+        let mut lane = Lane::new(policy, in_flight, Space::new(u64::MAX).share());
         for &(key, number) in deliveries {
             lane.push(delivery(key, number), now);
         }
@@ -75,7 +83,7 @@ impl Scene {
     /// Hands over all that can be: (token, sequence).
     pub(super) fn hand_over(&mut self) -> Vec<(u64, u32)> {
         let mut handed_over = Vec::new();
-        while let Some(submission) = self.lane.next(self.now) {
+        while let Some(submission) = self.lane.next(self.now, false) {
             let number = submission.event.sequence.parse().unwrap_or(u32::MAX);
             handed_over.push((submission.token, number));
         }
@@ -313,7 +321,8 @@ proptest! {
         gives_up in any::<bool>(),
     ) {
         let in_flight = InFlight { events_max: 8, events_per_key_max: if many_per_key { 4 } else { 1 } };
-        let mut lane = Lane::new(if gives_up { GIVES_UP } else { POLICY }, in_flight);
+        let space = Space::new(3 * EVENT_BYTES);
+        let mut lane = Lane::new(if gives_up { GIVES_UP } else { POLICY }, in_flight, space.share());
         let mut destination = Destination {
             open: VecDeque::new(),
             shares_fate: many_per_key,
@@ -333,7 +342,7 @@ proptest! {
                 destination.failing.clear();
                 lane.restart(in_flight, now, &mut settled);
             }
-            while let Some(submission) = lane.next(now) {
+            while let Some(submission) = lane.next(now, false) {
                 prop_assert!(destination.open.len() < in_flight.events_max);
                 destination.open.push_back(submission);
             }
@@ -360,6 +369,7 @@ proptest! {
         }
 
         prop_assert!(lane.is_empty(), "{} left", lane.len());
+        prop_assert_eq!(space.share().free(false), u64::MAX, "all space is given back");
         let mut numbers = numbers_of(&settled);
         numbers.sort_unstable();
         prop_assert_eq!(numbers, (0..u32::try_from(keys.len())?).collect::<Vec<_>>());

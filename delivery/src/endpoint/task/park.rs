@@ -12,6 +12,7 @@ use crate::endpoint::EndpointContext;
 use crate::endpoint::parking::{Conditions, Parking};
 use crate::holdings::Held;
 use crate::metrics::EndpointCounters;
+use crate::sink::Reachability;
 
 /// Events wait for so long, while they are half of all that may be in the worker, until they count as too old: others need
 /// the room.
@@ -42,6 +43,10 @@ impl Task {
             diverted: self.is_diverted(now),
             tripped: self.diversion.tripped().is_some(),
             gives_up: self.gives_up_overflow(),
+            away: self
+                .sink
+                .as_ref()
+                .is_none_or(|sink| *sink.reachability.borrow() != Reachability::Connected),
         }
     }
 
@@ -88,7 +93,8 @@ pub(super) fn parking(
     counters: &EndpointCounters,
 ) -> Parking {
     let skipped_segments = counters.skipped_segments.clone();
-    let mut parking = Parking::new(&endpoint.name, context.parking.clone(), skipped_segments);
+    let mut parking =
+        Parking::new(&endpoint.name, context.parking.clone(), &context.spaces, skipped_segments);
     limit(&mut parking, endpoint, context);
     parking
 }
