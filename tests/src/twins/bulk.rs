@@ -68,6 +68,17 @@ impl Bulk {
         self.insert(SMALL_DOCUMENT, from, count).await
     }
 
+    /// The same with documents of so many bytes and a few more.
+    ///
+    /// # Errors
+    /// When one of them is there or the server refuses.
+    pub async fn create_large(&self, from: i32, count: i32, bytes: usize) -> Result<()> {
+        let document = format!(
+            r#"format('{{"$dtId": "%s", "marker": %s, "padding": "%s"}}', s.key, s.marker, repeat('x', {bytes}))::ag_catalog.agtype"#
+        );
+        self.insert(&document, from, count).await
+    }
+
     async fn insert(&self, document: &str, from: i32, count: i32) -> Result<()> {
         let Self { table, prefix, graph } = self;
         let sql = format!(

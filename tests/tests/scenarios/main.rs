@@ -66,6 +66,7 @@ mod stopping;
 mod stores;
 mod topic;
 mod worker_kills;
+mod worker_memory;
 mod zombie;
 
 mod authority;
