@@ -47,6 +47,7 @@ mod capture_kills;
 mod crowds;
 mod dead_letters;
 mod forgotten;
+mod full_catalog;
 mod full_disk;
 mod gaps;
 mod group;
