@@ -54,19 +54,23 @@ pub fn bytes_of(event: &CloudEvent) -> u64 {
 
 /// The content of a segment with these events.
 #[must_use]
-pub fn encode<'e>(events: impl Iterator<Item = &'e CloudEvent>) -> Bytes {
-    let mut lines = Vec::new();
-    let mut count = 0;
-    for event in events {
-        count += 1;
-        lines.extend_from_slice(br#"{"type":""#);
-        lines.extend_from_slice(event.default_type.name().as_bytes());
-        lines.extend_from_slice(br#"","event":"#);
-        lines.extend_from_slice(&event.to_structured_json());
-        lines.extend_from_slice(b"}\n");
+pub fn encode<'e>(events: impl Iterator<Item = &'e CloudEvent> + Clone) -> Bytes {
+    let head = |sum: &str| format!("{MAGIC} events={} sha256={sum}\n", events.clone().count());
+    // Large events are copied once: the head has its place before its checksum is known.
+    let unsummed = head(&checksum(&[]));
+    let bytes: u64 = events.clone().map(bytes_of).sum();
+    let mut content = Vec::with_capacity(unsummed.len() + usize::try_from(bytes).unwrap_or_default());
+    content.extend_from_slice(unsummed.as_bytes());
+    for event in events.clone() {
+        content.extend_from_slice(br#"{"type":""#);
+        content.extend_from_slice(event.default_type.name().as_bytes());
+        content.extend_from_slice(br#"","event":"#);
+        content.extend_from_slice(&event.to_structured_json());
+        content.extend_from_slice(b"}\n");
     }
-    let mut content = format!("{MAGIC} events={count} sha256={}\n", checksum(&lines)).into_bytes();
-    content.append(&mut lines);
+    if let Some((place, lines)) = content.split_at_mut_checked(unsummed.len()) {
+        place.copy_from_slice(head(&checksum(lines)).as_bytes());
+    }
     content.into()
 }
 

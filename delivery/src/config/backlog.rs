@@ -23,8 +23,8 @@ pub struct BacklogSettings {
     /// And when the first of them has waited so long, in milliseconds. Default 200: so long acknowledgements wait while a
     /// destination is down.
     pub segment_linger_ms: u64,
-    /// Bytes of parked events that an endpoint has in memory while it catches up. Default 4 MiB: enough to keep a sink
-    /// busy, and 10 endpoints stay below 64 MiB.
+    /// Bytes of parked events that an endpoint has in memory while it catches up, as far as there is space for all of them.
+    /// Default 4 MiB: enough to keep a sink busy.
     pub read_bytes_max: u64,
     /// Parked bytes of one endpoint over all workers, unless the endpoint's policy says otherwise. Default 10 GiB: some hours
     /// of 1,000 events/s. Then the policy's `on_full` decides.

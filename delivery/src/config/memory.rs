@@ -8,14 +8,14 @@ use crate::space::{Space, Spaces};
 
 const MIB: u64 = 1 << 20;
 
-/// The program itself in bytes: its code, threads, connections, and what the allocators keep.
-const PROGRAM_BYTES: u64 = 48 * MIB;
+/// The program itself in bytes: its code, threads, connections, queues, and what the allocator keeps.
+const PROGRAM_BYTES: u64 = 64 * MIB;
 
 /// Parts of the limit, in sixteenths: copies of events that are with sinks, segments that are being written, segments that
 /// are read back.
-const IN_FLIGHT_SIXTEENTHS: u64 = 4;
+const IN_FLIGHT_SIXTEENTHS: u64 = 3;
 const WRITTEN_SIXTEENTHS: u64 = 1;
-const READ_SIXTEENTHS: u64 = 1;
+const READ_SIXTEENTHS: u64 = 2;
 const COPIES_SIXTEENTHS: u64 = IN_FLIGHT_SIXTEENTHS + WRITTEN_SIXTEENTHS + READ_SIXTEENTHS;
 
 /// Section `memory`.
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(MemorySettings { bytes_max: 512 * MIB }.fits(&stream, 64 * MIB), Ok(()));
         assert_eq!(
             MemorySettings::default().fits(&stream, 64 * MIB).unwrap_err(),
-            "256 MiB is less than what the other bounds may take: 48 MiB for the program, + 2 × stream.credit_bytes_max 32 MiB, \
+            "256 MiB is less than what the other bounds may take: 64 MiB for the program, + 2 × stream.credit_bytes_max 24 MiB, \
              + 3 × capture's stream.event_bytes_max 64 MiB, which may be 10 sixteenths of it = 487 MiB. Set it to 510027376 or \
              more, or lower one of these"
         );

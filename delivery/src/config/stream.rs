@@ -16,8 +16,8 @@ pub struct StreamSettings {
     pub group_token: String,
     /// Items that may be in this worker. Default 16,384: 100,000 events/s at 160 ms from receipt to acknowledgement.
     pub credit_events_max: u64,
-    /// Bytes of the items that may be in this worker. Default 32 MiB: rendered they take about twice that, a quarter of
-    /// `memory.bytes_max`.
+    /// Bytes of the items that may be in this worker. Default 24 MiB: some 10,000 events of 1 KiB; rendered they
+    /// take about twice that.
     pub credit_bytes_max: u64,
     /// How long acknowledgements and credit are gathered, in milliseconds. Default 5: few frames under load, and no
     /// delay that anybody notices.
@@ -36,7 +36,7 @@ impl Default for StreamSettings {
             subscription: "delivery".to_owned(),
             group_token: String::new(),
             credit_events_max: 16_384,
-            credit_bytes_max: 32 * 1024 * 1024,
+            credit_bytes_max: 24 * 1024 * 1024,
             ack_interval_ms: 5,
             welcome_timeout_ms: 10_000,
             reconnect_initial_ms: 100,

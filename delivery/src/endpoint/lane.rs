@@ -23,7 +23,7 @@ use twinroute_common::backoff::Backoff;
 pub use self::attempts::Attempts;
 pub use self::ending::Ended;
 use self::gate::Gate;
-use self::keys::{EntryState, KeyId, Keys, Phase, Refused};
+use self::keys::{EntryState, KEPT_MAX, KeyId, Keys, Phase, Refused};
 pub use self::policy::{Exhausted, LanePolicy};
 use crate::delivery::{Delivery, Origin};
 use crate::settlement::LeaseId;
@@ -134,6 +134,7 @@ impl Lane {
             self.list(key);
             return submission;
         }
+        self.ready.shrink_to(KEPT_MAX);
         None
     }
 

@@ -27,6 +27,9 @@ use crate::space::{Share, Spaces};
 /// Waits after an operation on the store, or the end of an event without it, has failed.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
+/// A segment that is being read is there twice: as it is stored, and as its events.
+const READING_COPIES: u64 = 2;
+
 /// Where and how events are parked.
 #[derive(Clone)]
 pub struct ParkingContext {
@@ -261,7 +264,7 @@ impl Parking {
         let Stock { bytes, writing_bytes, .. } = stock;
         Leave {
             park: conditions.diverted,
-            read_bytes: self.wanted_bytes(stock, conditions).min(self.read.free(conditions.away)),
+            read_bytes: self.wanted_bytes(stock, conditions).min(self.readable_bytes(stock, conditions)),
             write_bytes: self.share_bytes_max().saturating_sub(bytes + writing_bytes),
             copy_bytes: self.written.free(false),
         }
@@ -277,10 +280,17 @@ impl Parking {
         }
     }
 
+    /// Bytes that there is space to read. A common segment always has some where there is no other: its destination goes on.
+    fn readable_bytes(&self, stock: Stock, conditions: Conditions) -> u64 {
+        let segment_bytes_max = self.context.as_ref().map_or(0, |context| context.settings.segment_bytes_max);
+        let always = if stock.in_memory_bytes() == 0 { segment_bytes_max.saturating_mul(2) } else { 0 };
+        (self.read.free(conditions.away) / READING_COPIES).max(always)
+    }
+
     /// Takes of the space of all endpoints what there is now.
     fn hold(&mut self, stock: Stock) {
         self.written.hold(stock.writing_bytes);
-        self.read.hold(stock.in_memory_bytes());
+        self.read.hold(stock.reading_bytes * READING_COPIES + stock.read_bytes);
     }
 
     /// Something is begun as soon as other endpoints leave space for it, of which nobody is told.

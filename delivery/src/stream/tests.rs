@@ -83,7 +83,7 @@ impl Worker {
         assert_eq!(hello.consumer_id, WORKER);
         stream.welcome().await;
         let credit = stream.credit().await;
-        assert_eq!(credit, (16_384, 32 * 1024 * 1024));
+        assert_eq!(credit, (16_384, 24 * 1024 * 1024));
         stream.grant(partitions, min_version).await;
         stream
     }

@@ -1,5 +1,6 @@
 //! Which operation comes next on a shelf.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::segments::Stored;
@@ -176,6 +177,7 @@ impl Shelf {
         self.behind_bytes = self.behind_bytes.saturating_sub(bytes);
         if self.behind.is_empty() {
             self.behind_since = None;
+            self.behind = VecDeque::new();
         }
         self.written += 1;
         let sequences = || deliveries.iter().map(|delivery| &*delivery.event.sequence);

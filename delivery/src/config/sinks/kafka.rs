@@ -10,7 +10,7 @@ use twinroute_common::config::{Problem, check::range};
 pub struct KafkaLimits {
     /// Events in flight. Default 16,384: 100,000 events/s at 160 ms from hand-over to report.
     pub queue_events_max: usize,
-    /// Bytes in flight. Default 32 MiB: half of what all endpoints may have in flight, and more than one largest event.
+    /// Bytes in flight. Default 32 MiB: more than one largest event. All endpoints share `memory.bytes_max`.
     pub queue_bytes_max: usize,
     /// How long a batch waits for more events, in milliseconds. Default 5: large batches under load, and little to
     /// wait for a single event.

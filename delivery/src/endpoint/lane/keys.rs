@@ -20,6 +20,9 @@ use crate::sink::Submission;
 /// Index of a key's queue; reused when the queue is gone.
 pub(super) type KeyId = u32;
 
+/// Entries for which an empty lane keeps its memory, some 200 KiB.
+pub(super) const KEPT_MAX: usize = 1_024;
+
 /// Index of no entry.
 const NONE: u32 = u32::MAX;
 
@@ -297,6 +300,10 @@ impl Keys {
     fn remove(&mut self, key: KeyId) {
         let queue = self.queues.remove(key as usize);
         self.by_key(queue.is_redriven).remove(&queue.key);
+        if self.queues.is_empty() && self.entries.capacity() > KEPT_MAX {
+            // What a crowd has taken is needed elsewhere; tokens stay unique.
+            *self = Self { serial: self.serial, ..Self::default() };
+        }
     }
 
     /// Removes everything.
