@@ -66,8 +66,7 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     let worker_id = settings.worker.id_or_new();
     info!(worker_id, "delivery worker");
     let Metrics { stream_metrics, endpoint_metrics, letter_metrics, memory_metrics } = Metrics::new(&context);
-    let stop = CancellationToken::new();
-    let _looks = stop.clone().drop_guard();
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let shortage = pressure::watch(settings.memory.bytes_max, memory_metrics, stop.clone())?;
     let [stream_condition, routes_condition] =
         ["capture stream", "route table"].map(|name| context.health.condition(name));
@@ -79,7 +78,6 @@ pub async fn run(context: Context<DeliverySettings>) -> Result<(), WorkerError> 
     let fence = Arc::new(Fence::closed());
     let (settled, settled_notices) = mpsc::channel(NOTICES_MAX);
     let (poison, poison_reports) = watch::channel(None);
-    let tasks = TaskTracker::new();
     let poison_letters = poison_letters(&settings, &resolve_secret, &letter_metrics);
     let endpoints = EndpointContext {
         fence: Arc::clone(&fence),
