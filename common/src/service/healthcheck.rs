@@ -75,6 +75,7 @@ fn get(address: SocketAddr, path: &str, http: &HttpSettings) -> io::Result<Strin
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader};
     use std::net::TcpListener;
     use std::thread;
 
@@ -86,10 +87,9 @@ mod tests {
         let listen = listener.local_addr().unwrap();
         thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut request = [0; 1024];
-            let read = stream.read(&mut request).unwrap();
-            let asked = String::from_utf8_lossy(&request[..read]).into_owned();
-            assert!(asked.starts_with("GET /readyz HTTP/1.1\r\n"), "{asked}");
+            let lines = BufReader::new(&stream).lines().map(Result::unwrap);
+            let asked: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            assert_eq!(asked.first().map(String::as_str), Some("GET /readyz HTTP/1.1"));
             stream.write_all(answer.as_bytes()).unwrap();
         });
         HttpSettings { listen, ..HttpSettings::default() }
