@@ -65,6 +65,7 @@ pub struct Settlement {
     leases: HashMap<LeaseId, Lease>,
     back: CreditBack,
     unsettled: u64,
+    unsettled_bytes: u64,
     last_lease: u64,
     /// Leases with an acknowledgement that was not taken yet.
     ackable: Vec<LeaseId>,
@@ -137,6 +138,7 @@ impl Settlement {
             costs.map(|cost_bytes| Item { progress: Progress::Waiting, cost_bytes }).collect();
         let unsettled = u32::try_from(items.len()).unwrap_or(u32::MAX);
         self.unsettled += u64::from(unsettled);
+        self.unsettled_bytes += items.iter().map(|item| item.cost_bytes).sum::<u64>();
         held.batches.push_back(Batch { received_at: now, unsettled, items });
         self.advance(lease);
         Ok(())
@@ -172,6 +174,7 @@ impl Settlement {
         self.back.events += 1;
         self.back.bytes += state.cost_bytes;
         self.unsettled -= 1;
+        self.unsettled_bytes -= state.cost_bytes;
         lease.in_delivery -= 1;
         if batch_settled {
             self.advance(item.lease);
@@ -186,6 +189,7 @@ impl Settlement {
             self.back.events += 1;
             self.back.bytes += item.cost_bytes;
             self.unsettled -= 1;
+            self.unsettled_bytes -= item.cost_bytes;
         }
     }
 
@@ -195,6 +199,7 @@ impl Settlement {
         self.ackable.clear();
         self.back = CreditBack::default();
         self.unsettled = 0;
+        self.unsettled_bytes = 0;
     }
 
     /// Acknowledgements that became possible since the last call.
@@ -229,6 +234,12 @@ impl Settlement {
     #[must_use]
     pub fn unsettled(&self) -> u64 {
         self.unsettled
+    }
+
+    /// Sum of their `cost_bytes`.
+    #[must_use]
+    pub fn unsettled_bytes(&self) -> u64 {
+        self.unsettled_bytes
     }
 
     /// Nothing of the lease is with an endpoint.

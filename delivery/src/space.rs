@@ -1,13 +1,13 @@
 //! Space that all endpoints share: how many bytes copies of their events may take, and how much of it each may have.
 //!
 //! An endpoint may have as much as it leaves free, so that many that are slow never take what one more needs. Those whose
-//! destinations are away have half of it together. A small copy always has space where its endpoint has no other: every
-//! endpoint goes on.
+//! destinations are away have half of it together, but for the first of each, by which it is found out whether it is away
+//! still. A little always has space: every endpoint goes on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes that an endpoint without any copy may always have: a segment of the parked backlog, hundreds of common events.
+/// Bytes that an endpoint may always have: a segment of the parked backlog, hundreds of common events.
 const ALWAYS_BYTES: u64 = 1 << 20;
 
 /// Space that all endpoints share. Clones are the same space.
@@ -54,8 +54,8 @@ impl Space {
         if taken == 0 {
             return u64::MAX;
         }
-        let all = if is_away { self.bytes_max / 2 } else { self.bytes_max };
-        let always = if held == 0 { ALWAYS_BYTES } else { 0 };
+        let all = if is_away && held > 0 { self.bytes_max / 2 } else { self.bytes_max };
+        let always = ALWAYS_BYTES.saturating_sub(held);
         all.saturating_sub(taken).saturating_sub(held).max(always)
     }
 }
@@ -136,6 +136,21 @@ mod tests {
         let away = shares(&space, 4, true);
         assert_eq!(mib(&away), [4, 2, 1, 1]);
         assert_eq!(mib(&shares(&space, 1, false)), [4]);
+        // and the first copy of one more may be as large as that of any other
+        assert_eq!(space.share().free(true), space.share().free(false));
+    }
+
+    #[test]
+    fn a_little_has_space_copy_by_copy() {
+        // given a space that others have taken
+        let space = Space::new(16 * MIB);
+        let mut others = space.share();
+        others.hold(16 * MIB);
+
+        // when one more takes small copies, it has as much as if it took one
+        let mut share = space.share();
+        while share.take(2_048, false) {}
+        assert_eq!(share.held, MIB);
     }
 
     #[test]

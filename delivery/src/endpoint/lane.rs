@@ -10,6 +10,7 @@
 mod attempts;
 mod ending;
 mod gate;
+mod handing_over;
 mod keys;
 mod policy;
 
@@ -23,11 +24,11 @@ use twinroute_common::backoff::Backoff;
 pub use self::attempts::Attempts;
 pub use self::ending::Ended;
 use self::gate::Gate;
-use self::keys::{EntryState, KEPT_MAX, KeyId, Keys, Phase, Refused};
+use self::keys::{EntryState, KeyId, Keys, Phase, Refused};
 pub use self::policy::{Exhausted, LanePolicy};
 use crate::delivery::{Delivery, Origin};
 use crate::settlement::LeaseId;
-use crate::sink::{InFlight, Outcome, SinkError, Submission, Verdict};
+use crate::sink::{InFlight, Outcome, SinkError, Verdict};
 use crate::space::Share;
 
 /// A delivery was refused.
@@ -110,50 +111,6 @@ impl Lane {
         self.list(key);
     }
 
-    /// The next delivery for the sink, if one may be handed over at `now`; the destination `is_away` or can be reached.
-    pub fn next(&mut self, now: Instant, is_away: bool) -> Option<Submission> {
-        self.wake(now);
-        self.lacks_space = false;
-        let has_room = self.open < self.in_flight.events_max;
-        if !has_room || !self.is_ready() || !self.gate.may_send(now, self.open) {
-            return None;
-        }
-        while let Some(&key) = self.ready.front() {
-            let may_send = self.may_send(key);
-            self.lacks_space = may_send && !self.share.take(self.keys.next_copy_bytes(key), is_away);
-            if self.lacks_space {
-                return None;
-            }
-            self.ready.pop_front();
-            self.keys.unlist(key);
-            if !may_send {
-                continue;
-            }
-            let submission = self.keys.hand_over(key);
-            self.open += usize::from(submission.is_some());
-            self.list(key);
-            return submission;
-        }
-        self.ready.shrink_to(KEPT_MAX);
-        None
-    }
-
-    /// [`Lane::next`] has something as soon as other endpoints leave space for it, of which nobody is told.
-    #[must_use]
-    pub fn lacks_space(&self) -> bool {
-        self.lacks_space
-    }
-
-    /// When [`Lane::next`] may have something that it has not now; `None` when only an answer or a push can bring that.
-    /// Later than the last call of `next`.
-    #[must_use]
-    pub fn wake_at(&self) -> Option<Instant> {
-        let resting = self.wakes.peek().map(|Reverse((at, _))| *at);
-        let has_room = self.open < self.in_flight.events_max;
-        let gate = if has_room && self.is_ready() { self.gate.opens_at() } else { None };
-        resting.into_iter().chain(gate).min()
-    }
-
     /// Takes a sink's answer. What is settled by it is added to `settled`; answers to nothing that is open are ignored.
     pub fn answer(&mut self, outcome: Outcome, now: Instant, settled: &mut Vec<Origin>) -> Option<Refusal> {
         let Outcome { token, verdict } = outcome;
@@ -198,6 +155,7 @@ impl Lane {
         self.in_flight = in_flight;
         self.open = 0;
         self.share.hold(0);
+        self.lacks_space = false;
         for key in self.keys.recall() {
             self.turn_back(key, now, settled);
         }
@@ -254,6 +212,7 @@ impl Lane {
         self.ending.clear();
         self.open = 0;
         self.share.hold(0);
+        self.lacks_space = false;
         self.keys.drain()
     }
 

@@ -255,6 +255,7 @@ impl Parking {
                 self.busy.push_back(partition);
             }
         }
+        self.hold(stock);
         // The next time another one is the first to find room.
         let first = usize::from(self.busy.len() > 1);
         self.busy.rotate_left(first);

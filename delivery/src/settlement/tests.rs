@@ -50,7 +50,7 @@ fn a_batch_is_acknowledged_when_all_before_it_are_settled() {
     assert_eq!(settlement.take_acks(), []);
     assert_eq!(settlement.take_credit_back(), CreditBack { events: 2, bytes: 20 });
     assert!(settlement.is_idle(lease));
-    assert_eq!(settlement.unsettled(), 0);
+    assert_eq!((settlement.unsettled(), settlement.unsettled_bytes()), (0, 0));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn the_credit_of_a_lease_that_ends_goes_back_once() {
     // then each item's credit is back once
     assert_eq!(settlement.take_credit_back(), CreditBack { events: 2, bytes: 20 });
     assert_eq!(settlement.take_acks(), []);
-    assert_eq!(settlement.unsettled(), 0);
+    assert_eq!((settlement.unsettled(), settlement.unsettled_bytes()), (0, 0));
 }
 
 proptest! {

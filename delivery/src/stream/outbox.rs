@@ -23,8 +23,10 @@ pub(super) struct Outbox {
     /// Credit is given back early when this much has come together.
     enough: CreditBack,
     flushed_at: Instant,
-    /// No credit is given while something is in the worker.
+    /// No credit is given while more is in the worker than a little.
     keeps_credit: bool,
+    /// So many bytes are a little: what no endpoint takes must not stop the others.
+    little_bytes: u64,
     full: bool,
 }
 
@@ -42,17 +44,27 @@ impl Outbox {
     ) -> Self {
         let enough = CreditBack { events: credit.events / 4, bytes: credit.bytes / 4 };
         let control = VecDeque::from([frames::credit(credit)]);
-        Self { frames, control, interval, enough, flushed_at: now, keeps_credit: false, full: false }
+        let little_bytes = credit.bytes / 4;
+        Self {
+            frames,
+            control,
+            interval,
+            enough,
+            flushed_at: now,
+            keeps_credit: false,
+            little_bytes,
+            full: false,
+        }
     }
 
-    /// Keeps the credit that comes free, or gives it again. Whoever has nothing is given some in any case: the largest event
-    /// gets through however little memory there is.
+    /// Keeps the credit that comes free, or gives it again. Whoever has only a little is given some in any case: the largest
+    /// event gets through however little memory there is.
     pub(super) fn keep_credit(&mut self, keeps_credit: bool) {
         self.keeps_credit = keeps_credit;
     }
 
     fn credit_to_give(&self, settlement: &Settlement) -> CreditBack {
-        let is_kept = self.keeps_credit && settlement.unsettled() > 0;
+        let is_kept = self.keeps_credit && settlement.unsettled_bytes() > self.little_bytes;
         if is_kept { CreditBack::default() } else { settlement.credit_back() }
     }
 
@@ -170,15 +182,15 @@ mod tests {
     }
 
     #[test]
-    fn while_memory_is_short_credit_is_kept_until_nothing_is_in_the_worker() {
-        // given an outbox that keeps credit, and an item that is settled beside one that is not
+    fn while_memory_is_short_credit_is_kept_until_little_is_in_the_worker() {
+        // given an outbox that keeps credit, and items that are settled beside a small one and a large one that are not
         let start = Instant::now();
         let (sender, mut frames) = mpsc::channel(FRAMES_MAX);
         let mut outbox = Outbox::new(sender, INTERVAL, CREDIT, start);
         outbox.keep_credit(true);
         let mut settlement = Settlement::default();
         let lease = settlement.grant(2, Epoch::default());
-        assert_eq!(settlement.receive(lease, 1, [10].into_iter(), start), Ok(()));
+        assert_eq!(settlement.receive(lease, 1, [10, 300].into_iter(), start), Ok(()));
         settle(&mut settlement, 4);
         let mut now = start;
         let mut flushed = |outbox: &mut Outbox, settlement: &mut Settlement| {
@@ -187,15 +199,15 @@ mod tests {
             (kinds(&mut frames), outbox.due_at(settlement))
         };
 
-        // then it is acknowledged, and no credit is given
+        // then they are acknowledged, and no credit is given
         assert_eq!(flushed(&mut outbox, &mut settlement), (vec!["credit", "ack"], None));
         // when there is memory again, it is
         outbox.keep_credit(false);
         assert_eq!(flushed(&mut outbox, &mut settlement), (vec!["credit"], None));
-        // when it is short, and the last one is settled, its credit is given as well
+        // when it is short, and the large one is settled, its credit is given as well: the small one may stay for ever
         outbox.keep_credit(true);
-        settlement.dispatched(ItemRef { lease, batch: 1, item: 0, partition: 2 }, 0);
-        assert_eq!(flushed(&mut outbox, &mut settlement), (vec!["ack", "credit"], None));
+        settlement.dispatched(ItemRef { lease, batch: 1, item: 1, partition: 2 }, 0);
+        assert_eq!(flushed(&mut outbox, &mut settlement), (vec!["credit"], None));
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::settlement::ItemRef;
+use crate::sink::Submission;
 use crate::space::Space;
 
 pub(super) const POLICY: LanePolicy = LanePolicy {
@@ -33,7 +34,9 @@ fn item(number: u32) -> ItemRef {
 }
 
 /// What a sink takes for one of these deliveries.
-const EVENT_BYTES: u64 = 1_024 + 2 * 2;
+const EVENT_BYTES: u64 = 1_024 + 2 * DATA.len() as u64;
+/// More than a little, which always has space.
+static DATA: [u8; 512 * 1_024] = [b' '; 512 * 1_024];
 
 pub(super) fn delivery(key: &str, number: u32) -> Delivery {
     let event = CloudEvent {
@@ -46,7 +49,7 @@ pub(super) fn delivery(key: &str, number: u32) -> Delivery {
         sequence: number.to_string().into(),
         partition_key: key.into(),
         traceparent: None,
-        data: Bytes::from_static(b"{}"),
+        data: Bytes::from_static(&DATA),
     };
     Delivery { origin: Origin::Stream(item(number)), event: Arc::new(event) }
 }
