@@ -14,6 +14,8 @@ pub(super) struct IngestionMessage {
     pub(super) blob_path: String,
     pub(super) database_name: String,
     pub(super) table_name: String,
+    /// When the client made the message.
+    pub(super) source_message_creation_time: Option<jiff::Timestamp>,
     #[serde(default)]
     pub(super) additional_properties: Properties,
 }

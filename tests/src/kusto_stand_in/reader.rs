@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use azure_core::http::StatusCode;
 use azure_storage_queue::{
     QueueClient,
     models::{
@@ -53,8 +54,9 @@ pub(super) async fn run(store: &Mutex<Store>, resources: &Resources) -> Result<(
         // What was taken before a kill comes back only now, and what stands behind it must not overtake it.
         tokio::time::sleep(Duration::from_secs(VISIBILITY_TIMEOUT_S.into())).await;
     }
+    let mut taken = Vec::new();
     loop {
-        let pause = match round(store, &queue, &http).await {
+        let pause = match round(store, &queue, &http, &mut taken).await {
             Ok(0) => IDLE,
             Ok(_) => continue,
             Err(e) => {
@@ -71,22 +73,55 @@ async fn is_empty(queue: &QueueClient) -> Result<bool> {
     Ok(queue.get_properties(None).await?.approximate_messages_count()? == Some(0))
 }
 
-/// Ingests the messages that are there; gives back how many.
-async fn round(store: &Mutex<Store>, queue: &QueueClient, http: &reqwest::Client) -> Result<usize> {
-    let options = QueueClientReceiveMessagesOptions {
-        number_of_messages: Some(MESSAGES_MAX),
-        visibility_timeout: Some(VISIBILITY_TIMEOUT_S.try_into()?),
-        ..Default::default()
-    };
-    let received = queue.receive_messages(Some(options)).await?.into_model()?;
-    let messages = received.items.unwrap_or_default();
-    for message in &messages {
+/// Ingests the messages that are there, in the order in which they were made; gives back how many. One that cannot be ingested
+/// yet stays `taken`, and is not overtaken: in the queue it would come back behind those that came meanwhile.
+async fn round(
+    store: &Mutex<Store>,
+    queue: &QueueClient,
+    http: &reqwest::Client,
+    taken: &mut Vec<ReceivedMessage>,
+) -> Result<usize> {
+    take(queue, taken).await?;
+    let mut count = 0;
+    while let Some(message) = taken.first() {
         ingest(store, http, message).await?;
         let id = message.message_id.as_deref().context("a message without id")?;
         let receipt = message.pop_receipt.as_deref().context("a message without receipt")?;
-        queue.delete_message(id, receipt, None).await?;
+        match queue.delete_message(id, receipt, None).await {
+            // It was deleted, and the answer was lost.
+            Err(e) if e.http_status() == Some(StatusCode::NotFound) => {}
+            deleted => drop(deleted?),
+        }
+        taken.remove(0);
+        count += 1;
     }
-    Ok(messages.len())
+    Ok(count)
+}
+
+/// Takes what is in the queue. One that has come back takes the place of what it was.
+async fn take(queue: &QueueClient, taken: &mut Vec<ReceivedMessage>) -> Result<()> {
+    loop {
+        let options = QueueClientReceiveMessagesOptions {
+            number_of_messages: Some(MESSAGES_MAX),
+            visibility_timeout: Some(VISIBILITY_TIMEOUT_S.try_into()?),
+            ..Default::default()
+        };
+        let received = queue.receive_messages(Some(options)).await?.into_model()?;
+        let messages = received.items.unwrap_or_default();
+        if messages.is_empty() {
+            taken.sort_by_cached_key(made_at);
+            return Ok(());
+        }
+        for message in messages {
+            taken.retain(|known| known.message_id != message.message_id);
+            taken.push(message);
+        }
+    }
+}
+
+fn made_at(message: &ReceivedMessage) -> Option<jiff::Timestamp> {
+    let text = message.message_text.as_deref().unwrap_or_default();
+    IngestionMessage::parse(text).ok()?.source_message_creation_time
 }
 
 /// Fails only where another try may help.
