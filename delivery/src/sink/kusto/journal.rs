@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hashbrown::HashSet;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -22,10 +22,12 @@ use crate::backlog::store::{KeptShipment, Shipments, StoreError};
 use crate::holdings::Held;
 use crate::settlement::LeaseId;
 
-/// A shipment that has arrived longer ago is of no more use: its segments were deleted by whoever followed.
-const STALE_ARRIVED: Duration = Duration::from_secs(3_600);
-/// And one that has not: a destination may be away for long before it is sent again.
+/// A shipment that has arrived longer ago is taken for one whose segments were deleted by whoever followed.
+const STALE_ARRIVED: Duration = Duration::from_secs(86_400);
+/// And so is one that has not: a destination may be away for long before it is sent again.
 const STALE: Duration = Duration::from_secs(7 * 86_400);
+/// How often a look fails until shipments that cannot be read are passed by.
+const PATIENCE: u32 = 3;
 /// How often it is looked for what is stale.
 const LOOK_INTERVAL: Duration = Duration::from_secs(3_600);
 /// Shipments that are read at a time.
@@ -39,6 +41,8 @@ pub struct Journal {
     /// The leases for which it was looked what others have left, and when last.
     looked_for: HashSet<LeaseId>,
     looked_at: Instant,
+    /// How often that has failed since it last worked.
+    looks_failed: u32,
     /// Whether the store takes what is to be kept.
     outage: Arc<Mutex<Outage>>,
 }
@@ -69,7 +73,14 @@ impl Journal {
         held.mark_changed();
         let outage = Outage::new("keep shipments, without which some may be repeated", shipments.folder());
         let outage = Arc::new(Mutex::new(outage));
-        Self { shipments, held, looked_for: HashSet::new(), looked_at: Instant::now(), outage }
+        Self {
+            shipments,
+            held,
+            looked_for: HashSet::new(),
+            looked_at: Instant::now(),
+            looks_failed: 0,
+            outage,
+        }
     }
 
     /// It is to be looked what others have left: other partitions are held, or it was looked long ago.
@@ -85,7 +96,7 @@ impl Journal {
     /// Looks what others have left of the partitions that are held now, up to `max` shipments and but for what is `known`;
     /// the newest, and first of all those that may not have arrived. Only what went to `target` counts.
     ///
-    /// Must be called again when it fails.
+    /// Its end is told by [`Journal::looked`].
     pub(super) fn look(
         &mut self,
         target: String,
@@ -97,7 +108,7 @@ impl Journal {
         let is_needed = !leases.is_subset(&self.looked_for) || self.looked_at.elapsed() > LOOK_INTERVAL;
         self.looked_for = leases;
         self.looked_at = Instant::now();
-        let shipments = self.shipments.clone();
+        let (shipments, is_patient) = (self.shipments.clone(), self.looks_failed < PATIENCE);
         async move {
             let mut left = Left::default();
             if !is_needed {
@@ -105,24 +116,33 @@ impl Journal {
             }
             let mut kept = shipments.list().await?;
             kept.sort_unstable_by_key(|shipment| (shipment.is_accepted, shipment.age));
-            kept.retain(|shipment| {
-                let is_stale = shipment.age > if shipment.is_accepted { STALE_ARRIVED } else { STALE };
-                if is_stale {
-                    left.stale.push(shipment.id);
+            kept.retain(|shipment| !known.contains(&shipment.id));
+            let is_stale = |shipment: &mut KeptShipment| {
+                shipment.age > if shipment.is_accepted { STALE_ARRIVED } else { STALE }
+            };
+            left.stale = kept.extract_if(.., is_stale).map(|shipment| shipment.id).collect();
+            let (shipments, target, held) = (&shipments, &*target, &held);
+            let reads = kept.into_iter().map(|shipment| async move {
+                match read(shipments, shipment, target, held).await {
+                    Err(error) if !is_patient => Ok(warn_of(shipment.id, &Causes(&error))),
+                    read => read,
                 }
-                !is_stale && !known.contains(&shipment.id)
             });
-            let reads = kept.into_iter().map(|shipment| read(&shipments, shipment, &target, &held));
-            let found = stream::iter(reads).buffered(READS_MAX).filter_map(std::future::ready);
-            left.shipments = found.take(max).collect().await;
+            let found = stream::iter(reads).buffered(READS_MAX).try_filter_map(|known| async { Ok(known) });
+            left.shipments = found.take(max).try_collect().await?;
             Ok(left)
         }
     }
 
-    /// What is to be looked for again, since it could not be looked.
-    pub(super) fn fall_behind(&mut self) {
-        self.looked_for.clear();
-        self.held.mark_changed();
+    /// A look has worked, or has not: then it is to be looked again.
+    pub(super) fn looked(&mut self, has_worked: bool) {
+        if has_worked {
+            self.looks_failed = 0;
+        } else {
+            self.looks_failed += 1;
+            self.looked_for.clear();
+            self.held.mark_changed();
+        }
     }
 
     /// Keeps a blob that goes to `target`, so that it can be sent again by whoever needs it; `false` when the store does not
@@ -137,7 +157,9 @@ impl Journal {
     pub(super) async fn load(&self, id: Uuid) -> Result<Option<Parcel>, StoreError> {
         let kept = self.shipments.read(id, None).await?;
         let parcel = |(Head { table, raw_bytes, .. }, content)| Parcel { id, table, raw_bytes, content };
-        Ok(kept.and_then(|kept| kept::decode(&kept).map(parcel).inspect_err(|why| warn_of(id, why)).ok()))
+        Ok(kept.and_then(|kept| {
+            kept::decode(&kept).map_or_else(|why| warn_of(id, &why), |read| Some(parcel(read)))
+        }))
     }
 
     /// A shipment has arrived, and need not be sent again.
@@ -167,27 +189,39 @@ impl Journal {
     }
 }
 
-/// A shipment that another has left, if it went to `target` and has events of partitions that are held. One that cannot be
-/// read must not hold up the others: the store has just listed it.
-async fn read(shipments: &Shipments, kept: KeptShipment, target: &str, held: &Held) -> Option<Known> {
+/// A shipment that another has left, if it went to `target` and has events of partitions that are held.
+async fn read(
+    shipments: &Shipments,
+    kept: KeptShipment,
+    target: &str,
+    held: &Held,
+) -> Result<Option<Known>, StoreError> {
     let KeptShipment { id, is_accepted, age } = kept;
     let is_wanted = |head: &Head| {
         let is_held = |partition| held.by_number.contains_key(partition);
         head.target == target && head.partitions.iter().any(is_held)
     };
-    let warn_of_store = |error: &StoreError| warn_of(id, &Causes(error));
-    let start = shipments.read(id, Some(0..HEAD_BYTES_MAX)).await.inspect_err(warn_of_store).ok()??;
-    kept::head(&start).inspect_err(|why| warn_of(id, why)).ok().filter(is_wanted)?;
-    let whole = shipments.read(id, None).await.inspect_err(warn_of_store).ok()??;
-    let read = kept::decode(&whole).and_then(|(head, content)| Ok((head, kept::events(&content)?)));
-    let (Head { partitions, .. }, events) = read.inspect_err(|why| warn_of(id, why)).ok()?;
-    let now = std::time::Instant::now();
-    let since = now.checked_sub(age).unwrap_or(now);
-    Some(Known { id, maker: Maker::Other, has_arrived: is_accepted, partitions, events, since })
+    let Some(start) = shipments.read(id, Some(0..HEAD_BYTES_MAX)).await? else { return Ok(None) };
+    match kept::head(&start) {
+        Ok(head) if is_wanted(&head) => {}
+        Ok(_) => return Ok(None),
+        Err(why) => return Ok(warn_of(id, &why)),
+    }
+    let Some(whole) = shipments.read(id, None).await? else { return Ok(None) };
+    match kept::decode(&whole).and_then(|(head, content)| Ok((head, kept::events(&content)?))) {
+        Ok((Head { partitions, .. }, events)) => {
+            let now = std::time::Instant::now();
+            let since = now.checked_sub(age).unwrap_or(now);
+            Ok(Some(Known { id, maker: Maker::Other, has_arrived: is_accepted, partitions, events, since }))
+        }
+        Err(why) => Ok(warn_of(id, &why)),
+    }
 }
 
-fn warn_of(id: Uuid, why: &dyn Display) {
+/// A shipment that cannot be read is none.
+fn warn_of<T>(id: Uuid, why: &dyn Display) -> Option<T> {
     warn!(shipment = %id, "{why}; its events are sent in another one, which may repeat them");
+    None
 }
 
 #[cfg(test)]

@@ -99,9 +99,10 @@ impl Ledger {
         Place::Waits
     }
 
-    /// Takes note of a shipment.
+    /// Takes note of a shipment, in place of what was known of it.
     pub(super) fn know(&mut self, known: Known) {
         let is_by_events = !known.events.is_empty();
+        self.entries.retain(|entry| entry.known.id != known.id);
         self.entries.push(Entry { known, tokens: Vec::new(), reads_failed: 0 });
         let max = if is_by_events { KNOWN_MAX } else { ARRIVED_MAX };
         let alike = self.entries.iter().enumerate().filter(|(_, entry)| entry.is_by_events() == is_by_events);
@@ -117,14 +118,15 @@ impl Ledger {
         }
     }
 
-    /// How many more shipments can be known by their events.
+    /// How many more shipments can be known by their events: those that have arrived give way.
     pub(super) fn room(&self) -> usize {
-        KNOWN_MAX.saturating_sub(self.entries.iter().filter(|entry| entry.is_by_events()).count())
+        let uncertain = self.entries.iter().filter(|entry| !entry.known.has_arrived);
+        KNOWN_MAX.saturating_sub(uncertain.count())
     }
 
-    /// The ids of all shipments that are known.
+    /// The ids of all shipments of which nothing more need be known.
     pub(super) fn ids(&self) -> HashSet<Uuid> {
-        let known = self.entries.iter().map(|entry| entry.known.id);
+        let known = self.entries.iter().filter(|entry| entry.is_by_events()).map(|entry| entry.known.id);
         known.chain(self.useless.iter().copied()).collect()
     }
 
@@ -166,12 +168,15 @@ impl Ledger {
                 Maker::This => known.since,
                 Maker::Other => known.since + COMING_AGAIN,
             };
-            // The other partitions' holders may need it still.
-            let is_all_held = known.partitions.iter().all(|partition| is_held(*partition));
-            last < until && tokens.is_empty() && is_all_held
+            last < until && tokens.is_empty()
         };
         let over: Vec<Entry> = self.entries.extract_if(.., is_over).collect();
-        over.into_iter().for_each(|entry| self.discard(entry.known.id));
+        for Entry { known, .. } in over {
+            // Otherwise the other partitions' holders may need it still.
+            if known.partitions.iter().all(|partition| is_held(*partition)) {
+                self.discard(known.id);
+            }
+        }
     }
 
     /// A shipment is to be kept no longer.

@@ -131,7 +131,8 @@ impl Worker {
         let mut idle = Some(resources);
         let mut job: Option<Job> = None;
         loop {
-            if !self.is_behind() {
+            // What others have left is not known yet: what was taken may be a part of it.
+            if !self.is_behind() && !matches!(job, Some(Job::Look(_))) {
                 self.fill(port).await;
             }
             if job.is_none() && !stop.is_cancelled() {
@@ -160,13 +161,13 @@ impl Worker {
         }
     }
 
-    /// What others have left is not known yet: what was taken may be a part of it.
+    /// It is to be looked what others have left.
     fn is_behind(&self) -> bool {
         self.shipper.journal.as_ref().is_some_and(Journal::is_behind)
     }
 
     fn next_job(&mut self, idle: &mut Option<Resources>) -> Option<Job> {
-        if !self.taken.is_empty() {
+        if self.is_behind() {
             let target = self.shipper.connection.target();
             let (known, room) = (self.ledger.ids(), self.ledger.room());
             return Some(Job::Look(self.shipper.journal.as_mut()?.look(target, known, room).boxed()));
@@ -190,7 +191,8 @@ impl Worker {
     }
 
     fn clear(&mut self, until: std::time::Instant) {
-        if let Some(journal) = &self.shipper.journal {
+        // Of partitions that are held since then, nothing is known yet.
+        if let Some(journal) = self.shipper.journal.as_ref().filter(|journal| !journal.is_behind()) {
             self.ledger.clear(until, |partition| journal.is_held(partition));
             self.may_forget = true;
         }

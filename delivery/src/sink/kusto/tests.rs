@@ -161,9 +161,17 @@ async fn a_shipment_that_has_arrived_is_not_sent_again() {
     deliver(&mut sink, 1, 3).await;
     drop(sink);
 
-    // when another one gets it
+    // when another one gets it, and is told meanwhile again and again what is cleared
     let (mut other, _holdings) = scene.worker(&[3]);
+    let (cleared, long_ago) = (other.cleared_until.clone(), *other.cleared_until.borrow());
+    let telling = tokio::spawn(async move {
+        loop {
+            cleared.send_replace(long_ago);
+            tokio::task::yield_now().await;
+        }
+    });
     deliver(&mut other, 1, 3).await;
+    telling.abort();
 
     // then it is delivered, without a second message
     assert_eq!(scene.messages(), [vec![1]]);

@@ -75,9 +75,8 @@ fn a_shipment_is_kept_until_its_events_cannot_come_again() {
     ledger.know(Known { events: HashSet::new(), has_arrived: true, ..known(at_once, EVENT, now) });
     ledger.know(Known { maker: Maker::Other, has_arrived: true, ..known(other, OTHER, now) });
 
-    // when what was parked with them is still there, or not all of their partitions are held, all are kept
+    // when what was parked with them is still there, all are kept
     ledger.clear(now, |_| true);
-    ledger.clear(later, |partition| partition == 3);
     assert!(ledger.useless(10).is_empty());
 
     // when it is gone, those of this worker are not
@@ -93,6 +92,19 @@ fn a_shipment_is_kept_until_its_events_cannot_come_again() {
     ledger.clear(later + COMING_AGAIN, |_| true);
     assert_eq!(ledger.place(OTHER, 1), Place::Nowhere);
     assert_eq!(ledger.useless(10), [other]);
+}
+
+#[test]
+fn a_shipment_is_kept_for_the_holders_of_its_other_partitions() {
+    // given a shipment of partitions 3 and 4, of which 4 is elsewhere by now
+    let mut ledger = ledger();
+
+    // when what was parked of partition 3 is gone
+    ledger.clear(Instant::now() + Duration::from_secs(1), |partition| partition == 3);
+
+    // then its events are not waited for here any more, and it is kept
+    assert_eq!(ledger.place(EVENT, 1), Place::Nowhere);
+    assert!(ledger.useless(10).is_empty() && ledger.ids().is_empty());
 }
 
 #[test]
@@ -113,8 +125,8 @@ fn there_are_bounds() {
         ledger.know(Known { has_arrived: true, events: HashSet::new(), ..known(id, id, now) });
     }
 
-    // then it holds those two, and of the others as many as it can
-    assert_eq!(ledger.room(), 0);
+    // then it holds those two, and of the others as many as it can, which give way
+    assert_eq!(ledger.room(), KNOWN_MAX - 2);
     assert_eq!(ledger.entries.len(), KNOWN_MAX + ARRIVED_MAX);
     assert_eq!(ledger.useless.len(), USELESS_MAX);
     assert_eq!(ledger.awaited(10), [SHIPMENT]);

@@ -9,7 +9,7 @@ use super::{Done, Worker, pause};
 use crate::sink::kusto::blob::Blob;
 use crate::sink::kusto::connection::Resources;
 use crate::sink::kusto::failure::Failure;
-use crate::sink::kusto::journal::{Journal, Left};
+use crate::sink::kusto::journal::Left;
 use crate::sink::kusto::ledger::{Known, Maker, Resolution};
 use crate::sink::kusto::shipment::{Fate, Shipment, Shipped};
 use crate::sink::port::Port;
@@ -20,17 +20,24 @@ impl Worker {
         match done {
             Done::Shipped(shipped) => *idle = self.settle(port, shipped).await,
             Done::Looked(Ok(Left { shipments, stale })) => {
+                self.looked(true);
                 shipments.into_iter().for_each(|known| self.ledger.know(known));
                 stale.into_iter().for_each(|id| self.ledger.discard(id));
             }
             Done::Looked(Err(error)) => {
-                self.shipper.journal.iter_mut().for_each(Journal::fall_behind);
+                self.looked(false);
                 self.fail(port, Failure::of_store(Causes(&error))).await;
             }
             Done::Forgot(Ok(ids)) => self.ledger.forgotten(&ids),
             Done::Forgot(Err(error)) => {
                 debug!("shipments that are of no more use stay for now: {}", Causes(&error));
             }
+        }
+    }
+
+    fn looked(&mut self, has_worked: bool) {
+        if let Some(journal) = &mut self.shipper.journal {
+            journal.looked(has_worked);
         }
     }
 
@@ -62,12 +69,14 @@ impl Worker {
             Shipment::New(blob) => blob,
             Shipment::Again(id) => {
                 let (resolution, failure) = match fate {
-                    Fate::Arrived => (Resolution::Arrived, None),
+                    Fate::Arrived => {
+                        info!(shipment = %id, "a shipment that may have arrived before was sent again as it was");
+                        (Resolution::Arrived, None)
+                    }
                     Fate::Failed { failure, .. } => (Resolution::Failed, Some(failure)),
                     Fate::NotRead(failure) => (Resolution::NotRead, Some(failure)),
                     Fate::Lost(failure) => (Resolution::Lost, Some(failure)),
                 };
-                info!(shipment = %id, "a shipment that may have arrived was sent again: {resolution:?}");
                 return (self.ledger.resolve(id, resolution), failure);
             }
         };
