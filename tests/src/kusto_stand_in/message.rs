@@ -14,8 +14,8 @@ pub(super) struct IngestionMessage {
     pub(super) blob_path: String,
     pub(super) database_name: String,
     pub(super) table_name: String,
-    /// When the client made the message.
-    pub(super) source_message_creation_time: Option<jiff::Timestamp>,
+    /// When the client made the message, in UTC, with or without saying so.
+    source_message_creation_time: Option<String>,
     #[serde(default)]
     pub(super) additional_properties: Properties,
 }
@@ -42,6 +42,13 @@ impl IngestionMessage {
             STANDARD.decode(text).map_err(|e| Refusal::invalid(format!("the message is not base64: {e}")))?;
         serde_json::from_slice(&json)
             .map_err(|e| Refusal::invalid(format!("the message is not an ingestion message: {e}")))
+    }
+}
+
+impl IngestionMessage {
+    /// When the client made the message, if it says so.
+    pub(super) fn made_at(&self) -> Option<jiff::civil::DateTime> {
+        self.source_message_creation_time.as_deref()?.trim_end_matches('Z').parse().ok()
     }
 }
 

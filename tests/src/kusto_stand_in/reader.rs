@@ -119,9 +119,9 @@ async fn take(queue: &QueueClient, taken: &mut Vec<ReceivedMessage>) -> Result<(
     }
 }
 
-fn made_at(message: &ReceivedMessage) -> Option<jiff::Timestamp> {
+fn made_at(message: &ReceivedMessage) -> Option<jiff::civil::DateTime> {
     let text = message.message_text.as_deref().unwrap_or_default();
-    IngestionMessage::parse(text).ok()?.source_message_creation_time
+    IngestionMessage::parse(text).ok()?.made_at()
 }
 
 /// Fails only where another try may help.
