@@ -55,13 +55,14 @@ pub fn bytes_of(event: &CloudEvent) -> u64 {
 /// The content of a segment with these events.
 #[must_use]
 pub fn encode<'e>(events: impl Iterator<Item = &'e CloudEvent> + Clone) -> Bytes {
-    let head = |sum: &str| format!("{MAGIC} events={} sha256={sum}\n", events.clone().count());
+    let count = events.clone().count();
+    let head = |sum: &str| format!("{MAGIC} events={count} sha256={sum}\n");
     // Large events are copied once: the head has its place before its checksum is known.
     let unsummed = head(&checksum(&[]));
     let bytes: u64 = events.clone().map(bytes_of).sum();
     let mut content = Vec::with_capacity(unsummed.len() + usize::try_from(bytes).unwrap_or_default());
     content.extend_from_slice(unsummed.as_bytes());
-    for event in events.clone() {
+    for event in events {
         content.extend_from_slice(br#"{"type":""#);
         content.extend_from_slice(event.default_type.name().as_bytes());
         content.extend_from_slice(br#"","event":"#);

@@ -227,7 +227,6 @@ impl Parking {
         self.hold(stock);
         for _ in 0..self.busy.len() {
             let Some(partition) = self.busy.pop_front() else { break };
-            self.hold(stock);
             let leave = self.leave(stock, conditions);
             let is_limited = leave.read_bytes < self.wanted_bytes(stock, conditions);
             let Some(place) = self.shelves.get_mut(&partition) else { continue };
@@ -254,8 +253,8 @@ impl Parking {
             if place.is_busy {
                 self.busy.push_back(partition);
             }
+            self.hold(stock);
         }
-        self.hold(stock);
         // The next time another one is the first to find room.
         let first = usize::from(self.busy.len() > 1);
         self.busy.rotate_left(first);

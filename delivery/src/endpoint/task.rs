@@ -326,8 +326,8 @@ impl Task {
 
     /// `false` when the sink takes nothing more, which is its end: the lane asks for no more than it has room for.
     fn hand_over(&mut self, now: Instant) -> bool {
+        let is_away = self.is_away();
         let Some(sink) = &self.sink else { return true };
-        let is_away = *sink.reachability.borrow() != Reachability::Connected;
         while let Some(submission) = self.lane.next(now, is_away) {
             if sink.submissions.try_send(submission).is_err() {
                 return false;

@@ -8,7 +8,8 @@ use std::{
 use anyhow::{Result, ensure};
 use twinroute_tests::{
     consumers::{Inbox, Received},
-    oracle::{Arrival, Expected, Verdict},
+    oracle::{self, Arrival, Expected, Verdict},
+    stack::Steps,
     twins::ledger,
 };
 
@@ -99,4 +100,18 @@ pub(crate) fn account(verdicts: &[Verdict], fault: &str, begun: Instant) -> Stri
         counts(|verdict| verdict.reordered.len()),
         begun.elapsed().as_secs_f64(),
     )
+}
+
+/// Tells what the oracle says of the arrivals at one place, and what a fault has cost since it ended; then nothing may be lost,
+/// out of order, under two ids, or made up.
+pub(crate) fn judge(
+    steps: &Steps,
+    place: &str,
+    (expected, arrivals): (&[Expected], &[Arrival]),
+    (fault, begun): (&str, Instant),
+) -> Result<Verdict> {
+    let verdict = oracle::judge(expected, arrivals);
+    steps.done(&format!("{place}: {}", account(std::slice::from_ref(&verdict), fault, begun)));
+    ensure!(verdict.is_kept(), "{place}: {}", brief(&verdict));
+    Ok(verdict)
 }

@@ -269,13 +269,18 @@ impl Load {
 
     /// Waits until the slot has nothing to keep before `lsn`.
     pub(crate) async fn until_confirmed(&self, lsn: u64) -> Result<()> {
-        wait::until(LOAD_DEADLINE, "the slot to follow", async || {
-            let confirmed = self.confirmed().await?;
-            ensure!(confirmed >= lsn, "confirmed is {confirmed:X}, the end is {lsn:X}");
-            Ok(())
-        })
-        .await
+        until_confirmed(&self.stack, lsn).await
     }
+}
+
+/// Waits until the slot of a stack's workers has nothing to keep before `lsn`.
+pub(crate) async fn until_confirmed(stack: &Stack, lsn: u64) -> Result<()> {
+    wait::until(LOAD_DEADLINE, "the slot to follow", async || {
+        let confirmed = stack.servers.postgres.confirmed(SLOT).await?;
+        ensure!(confirmed >= lsn, "confirmed is {confirmed:X}, the end is {lsn:X}");
+        Ok(())
+    })
+    .await
 }
 
 /// Updates that are being written.

@@ -2,19 +2,19 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use twinroute_proto::routes::v1::{
     CreateEndpointRequest, CreateEventRouteRequest, DeleteEndpointRequest, DeleteEventRouteRequest, Endpoint,
     EventRoute, endpoint::Destination,
 };
 use twinroute_tests::{
     consumers::Consumer,
-    oracle::{self, Arrival, Verdict},
-    stack::routes,
+    oracle::{Arrival, Verdict},
+    stack::{Stack, routes},
 };
 
 use crate::{
-    judgement::{Missing, account, arrivals, brief},
+    judgement::{Missing, arrivals, judge},
     load::{LOAD_DEADLINE, Load},
 };
 
@@ -26,18 +26,7 @@ pub(crate) struct Side {
 impl Side {
     /// Makes them; they are in force when this returns.
     pub(crate) async fn add(load: &Load, name: &'static str, destination: Destination) -> Result<Self> {
-        let destination = Some(destination);
-        let endpoint = Endpoint { name: name.to_owned(), destination, ..Endpoint::default() };
-        let route = EventRoute {
-            name: name.to_owned(),
-            endpoint_name: name.to_owned(),
-            filter: "true".to_owned(),
-            ..EventRoute::default()
-        };
-        let mut client = routes::client(&load.stack).await?;
-        client.create_endpoint(CreateEndpointRequest { endpoint: Some(endpoint) }).await?;
-        client.create_event_route(CreateEventRouteRequest { event_route: Some(route) }).await?;
-        routes::until_in_force(&load.stack, name).await?;
+        add(&load.stack, name, destination).await?;
         Ok(Self { name })
     }
 
@@ -56,11 +45,12 @@ impl Side {
         let what = format!("all changes at endpoint {}", self.name);
         consumer.inbox().until(LOAD_DEADLINE, &what, all).await?;
         before.extend(arrivals(consumer.inbox(), prefix));
-        let verdict = oracle::judge(&expected, &before);
-        let account = account(std::slice::from_ref(&verdict), fault, begun);
-        load.steps.done(&format!("{prefix}, at endpoint {}: {account}", self.name));
-        ensure!(verdict.is_kept(), "{}: {}", self.name, brief(&verdict));
-        Ok(verdict)
+        judge(
+            &load.steps,
+            &format!("{prefix}, at endpoint {}", self.name),
+            (&expected, &before),
+            (fault, begun),
+        )
     }
 
     /// Deletes them. Nothing may be left in the endpoint's backlog.
@@ -73,4 +63,20 @@ impl Side {
         client.delete_endpoint(DeleteEndpointRequest { name, ..DeleteEndpointRequest::default() }).await?;
         Ok(())
     }
+}
+
+/// Makes an endpoint and a route, which have one name, and get everything; they are in force when this returns.
+pub(crate) async fn add(stack: &Stack, name: &str, destination: Destination) -> Result<()> {
+    let destination = Some(destination);
+    let endpoint = Endpoint { name: name.to_owned(), destination, ..Endpoint::default() };
+    let route = EventRoute {
+        name: name.to_owned(),
+        endpoint_name: name.to_owned(),
+        filter: "true".to_owned(),
+        ..EventRoute::default()
+    };
+    let mut client = routes::client(stack).await?;
+    client.create_endpoint(CreateEndpointRequest { endpoint: Some(endpoint) }).await?;
+    client.create_event_route(CreateEventRouteRequest { event_route: Some(route) }).await?;
+    routes::until_in_force(stack, name).await
 }

@@ -8,24 +8,21 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
 };
-use twinroute_proto::routes::v1::{
-    CreateEndpointRequest, CreateEventRouteRequest, Endpoint, EventRoute, KafkaOptions, MqttOptions,
-    endpoint::Destination,
-};
+use twinroute_proto::routes::v1::{KafkaOptions, MqttOptions, endpoint::Destination};
 use twinroute_tests::{
     consumers::{Consumer, kafka, kusto, mqtt},
-    oracle::{self, Expected},
+    oracle::Expected,
     proxy::Proxy,
-    stack::{GRAPH, KAFKA_TOPIC, KUSTO_DATABASE, MQTT_TOPIC, Stack, Steps, routes},
+    stack::{GRAPH, KAFKA_TOPIC, KUSTO_DATABASE, MQTT_TOPIC, Stack, Steps},
     twins::{Graph, bulk::Bulk, ledger},
-    usage, wait,
+    usage,
 };
 
 use crate::{
-    judgement::{Missing, account, arrivals, brief},
-    load::{LOAD_DEADLINE, load},
+    judgement::{Missing, arrivals, judge},
+    load::{LOAD_DEADLINE, load, until_confirmed},
     memory::MEMORY_MAX_MIB,
-    scene,
+    scene, side,
 };
 
 /// Endpoints beside those of the stack, at Kafka and at MQTT.
@@ -98,7 +95,7 @@ impl Scene {
                 topic: topic.clone(),
                 ..KafkaOptions::default()
             };
-            scene.add(&topic, Destination::Kafka(options)).await?;
+            side::add(&scene.stack, &topic, Destination::Kafka(options)).await?;
             let consumer = kafka::consume(&brokers, &topic)?;
             scene.consumers.push((topic, consumer));
         }
@@ -112,26 +109,10 @@ impl Scene {
                 ..MqttOptions::default()
             };
             let name = format!("mqtt-crowd-{at}");
-            scene.add(&name, Destination::Mqtt(options)).await?;
+            side::add(&scene.stack, &name, Destination::Mqtt(options)).await?;
             scene.consumers.push((name, consumer));
         }
         Ok(scene)
-    }
-
-    /// Makes an endpoint and a route, which have one name, and get everything.
-    async fn add(&self, name: &str, destination: Destination) -> Result<()> {
-        let endpoint =
-            Endpoint { name: name.to_owned(), destination: Some(destination), ..Endpoint::default() };
-        let route = EventRoute {
-            name: name.to_owned(),
-            endpoint_name: name.to_owned(),
-            filter: "true".to_owned(),
-            ..EventRoute::default()
-        };
-        let mut client = routes::client(&self.stack).await?;
-        client.create_endpoint(CreateEndpointRequest { endpoint: Some(endpoint) }).await?;
-        client.create_event_route(CreateEventRouteRequest { event_route: Some(route) }).await?;
-        routes::until_in_force(&self.stack, name).await
     }
 
     /// No destination answers, or all do again.
@@ -161,14 +142,7 @@ impl Scene {
     }
 
     async fn until_confirmed(&self) -> Result<()> {
-        let postgres = &self.stack.servers.postgres;
-        let end = postgres.wal_end().await?;
-        wait::until(LOAD_DEADLINE, "the slot to follow", async || {
-            let confirmed = postgres.confirmed("twinroute_delivery").await?;
-            ensure!(confirmed >= end, "confirmed is {confirmed:X}, the end is {end:X}");
-            Ok(())
-        })
-        .await
+        until_confirmed(&self.stack, self.stack.servers.postgres.wal_end().await?).await
     }
 
     /// Waits until all of the prefix has arrived everywhere; then nothing is lost, out of order, under two ids, or made up.
@@ -179,10 +153,8 @@ impl Scene {
         for (name, consumer) in &self.consumers {
             let all = Missing::of(&expected).tracker();
             consumer.inbox().until(LOAD_DEADLINE, &format!("all changes at {name}"), all).await?;
-            let verdict = oracle::judge(&expected, &arrivals(consumer.inbox(), prefix));
-            let account = account(std::slice::from_ref(&verdict), fault, begun);
-            self.steps.done(&format!("{prefix}, at {name}: {account}"));
-            ensure!(verdict.is_kept(), "{name}: {}", brief(&verdict));
+            let arrivals = arrivals(consumer.inbox(), prefix);
+            judge(&self.steps, &format!("{prefix}, at {name}"), (&expected, &arrivals), (fault, begun))?;
             ensure!(consumer.inbox().faults().is_empty(), "{name}: {:?}", consumer.inbox().faults());
             consumer.inbox().clear();
         }

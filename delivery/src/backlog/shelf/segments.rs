@@ -107,29 +107,33 @@ impl Segments {
         self.unread == 0
     }
 
-    /// The next segment, if it has no more than `bytes_max`; it is being read from now on. Behind a damaged one nothing is
-    /// read.
+    /// The next segment, if it has no more than `bytes_max`; it is being read from now on.
     pub(super) fn next_to_read(&mut self, bytes_max: u64) -> Option<SegmentName> {
-        let mut entries = self.entries.iter_mut();
-        let next = entries.find(|entry| !matches!(entry.state, State::Loaded { .. } | State::Finished))?;
-        let fits = matches!(next.state, State::Stored) && next.stored.bytes <= bytes_max;
-        fits.then(|| {
+        let next = self.next_place().and_then(|place| self.entries.get_mut(place))?;
+        (next.stored.bytes <= bytes_max).then(|| {
             next.state = State::Reading;
             next.stored.name.clone()
         })
+    }
+
+    /// Size of the segment that can be read next, in bytes.
+    pub(super) fn next_bytes(&self) -> Option<u64> {
+        let next = self.next_place().and_then(|place| self.entries.get(place))?;
+        Some(next.stored.bytes)
+    }
+
+    /// Where the segment stands that can be read next. Behind a damaged one nothing is read.
+    fn next_place(&self) -> Option<usize> {
+        let is_done = |state: &State| matches!(state, State::Loaded { .. } | State::Finished);
+        let place = self.entries.iter().position(|entry| !is_done(&entry.state))?;
+        let is_stored = |entry: &&Entry| matches!(entry.state, State::Stored);
+        self.entries.get(place).filter(is_stored).map(|_| place)
     }
 
     /// Size of the segment that is being read, in bytes.
     pub(super) fn reading_bytes(&self) -> u64 {
         let mut reading = self.entries.iter().filter(|entry| matches!(entry.state, State::Reading));
         reading.next().map_or(0, |entry| entry.stored.bytes)
-    }
-
-    /// Size of the segment that can be read next, in bytes.
-    pub(super) fn next_bytes(&self) -> Option<u64> {
-        let mut entries = self.entries.iter();
-        let next = entries.find(|entry| !matches!(entry.state, State::Loaded { .. } | State::Finished))?;
-        matches!(next.state, State::Stored).then_some(next.stored.bytes)
     }
 
     /// The segment that was being read has these events. Those that are valid and not delivered, with the segment's id and

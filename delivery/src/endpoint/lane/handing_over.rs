@@ -21,25 +21,24 @@ impl Lane {
         }
         let mut passed = 0;
         while let Some(key) = self.ready.pop_front() {
-            let may_send = self.may_send(key);
-            if may_send && !self.share.take(self.keys.next_copy_bytes(key), is_away) {
-                // A large one must not hold up the keys behind it.
-                self.ready.push_back(key);
-                self.lacks_space = true;
-                passed += 1;
-                if passed >= self.ready.len().min(PASSED_MAX) {
-                    return None;
-                }
+            if !self.may_send(key) {
+                self.keys.unlist(key);
                 continue;
             }
-            self.keys.unlist(key);
-            if !may_send {
-                continue;
+            if self.share.take(self.keys.next_copy_bytes(key), is_away) {
+                self.keys.unlist(key);
+                let submission = self.keys.hand_over(key);
+                self.open += usize::from(submission.is_some());
+                self.list(key);
+                return submission;
             }
-            let submission = self.keys.hand_over(key);
-            self.open += usize::from(submission.is_some());
-            self.list(key);
-            return submission;
+            // A large one must not hold up the keys behind it.
+            self.ready.push_back(key);
+            self.lacks_space = true;
+            passed += 1;
+            if passed >= self.ready.len().min(PASSED_MAX) {
+                return None;
+            }
         }
         self.ready.shrink_to(KEPT_MAX);
         None

@@ -43,11 +43,13 @@ impl Task {
             diverted: self.is_diverted(now),
             tripped: self.diversion.tripped().is_some(),
             gives_up: self.gives_up_overflow(),
-            away: self
-                .sink
-                .as_ref()
-                .is_none_or(|sink| *sink.reachability.borrow() != Reachability::Connected),
+            away: self.is_away(),
         }
+    }
+
+    /// The destination cannot be reached.
+    pub(super) fn is_away(&self) -> bool {
+        self.sink.as_ref().is_none_or(|sink| *sink.reachability.borrow() != Reachability::Connected)
     }
 
     /// Parked events that are settled make room on their shelves; items are acknowledged.

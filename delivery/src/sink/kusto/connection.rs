@@ -32,6 +32,8 @@ const NOT_FOUND: [u16; 2] = [400, 404];
 pub(super) struct Connection {
     /// The endpoint's options.
     pub(super) options: KustoOptions,
+    /// Names where its blobs go.
+    pub(super) target: String,
     /// Limits.
     pub(super) limits: KustoLimits,
     management: Management,
@@ -86,6 +88,7 @@ impl Connection {
         let deadline = Duration::from_millis(limits.management_deadline_ms);
         Ok(Self {
             management: Management::new(http.clone(), tokens.transpose()?, deadline),
+            target: kept::target(&options),
             options,
             limits,
             ingestion,
@@ -93,11 +96,6 @@ impl Connection {
             http,
             turn: AtomicUsize::new(0),
         })
-    }
-
-    /// Names where its blobs go.
-    pub(super) fn target(&self) -> String {
-        kept::target(&self.options)
     }
 
     /// Options of the storage clients. They do not try again by themselves: the endpoint decides.

@@ -138,10 +138,9 @@ impl Ledger {
 
     /// A shipment was sent again; the submissions that have waited for it.
     pub(super) fn resolve(&mut self, id: Uuid, resolution: Resolution) -> Vec<u64> {
-        let Some(place) = self.entries.iter().position(|entry| entry.known.id == id) else {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.known.id == id) else {
             return Vec::new();
         };
-        let Some(entry) = self.entries.get_mut(place) else { return Vec::new() };
         let tokens = std::mem::take(&mut entry.tokens);
         match resolution {
             Resolution::Arrived => entry.known.has_arrived = true,
@@ -150,7 +149,7 @@ impl Ledger {
             Resolution::Lost => entry.reads_failed = READS_MAX,
         }
         if entry.reads_failed >= READS_MAX {
-            self.entries.remove(place);
+            self.entries.retain(|entry| entry.known.id != id);
             self.discard(id);
         }
         tokens

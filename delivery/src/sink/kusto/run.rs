@@ -168,7 +168,7 @@ impl Worker {
 
     fn next_job(&mut self, idle: &mut Option<Resources>) -> Option<Job> {
         if self.is_behind() {
-            let target = self.shipper.connection.target();
+            let target = self.shipper.connection.target.clone();
             let (known, room) = (self.ledger.ids(), self.ledger.room());
             return Some(Job::Look(self.shipper.journal.as_mut()?.look(target, known, room).boxed()));
         }

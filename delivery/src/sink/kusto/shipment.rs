@@ -114,7 +114,7 @@ impl Shipper {
                 };
                 let content = content.as_ref().map_err(unusable)?;
                 let is_kept = match journal {
-                    Some(journal) => journal.keep(self.connection.target(), blob, content).await,
+                    Some(journal) => journal.keep(self.connection.target.clone(), blob, content).await,
                     None => false,
                 };
                 Ok((Parcel { id, table, raw_bytes, content: content.clone() }, is_kept))
