@@ -12,14 +12,20 @@ answers() { timeout 20 docker version --format '{{.Server.Version}}' >/dev/null 
 # Debian's default keeps the layers of all builds for ever.
 configuration='{"builder": {"gc": {"enabled": true, "defaultKeepStorage": "10GB"}}}'
 
-# An engine that was killed leaves the number of its process, and the next one refuses to start beside it.
+# An engine that was killed leaves the numbers of its process and of its containerd's. Once others have such a number, the
+# next engine refuses to start beside the one, and waits in vain for the other's socket.
 forget_killed_engine() {
-    pid_file=/var/run/docker.pid
-    [ -f "$pid_file" ] || return 0
-    case $(as_root readlink "/proc/$(cat "$pid_file")/exe") in
-    */dockerd) ;;
-    *) as_root rm -f "$pid_file" ;;
-    esac
+    for program in dockerd containerd; do
+        case $program in
+        dockerd) pid_file=/var/run/docker.pid ;;
+        containerd) pid_file=/var/run/docker/containerd/containerd.pid ;;
+        esac
+        as_root test -f "$pid_file" || continue
+        case $(as_root readlink "/proc/$(as_root cat "$pid_file")/exe") in
+        */"$program" | */"$program (deleted)") ;;
+        *) as_root rm -f "$pid_file" ;;
+        esac
+    done
 }
 
 # Again when it ends at once: beside a containerd that is about to end with an engine that was killed, it cannot start.
