@@ -125,10 +125,12 @@ impl Lane {
         let key = self.keys.answer(token, state)?;
         self.open -= 1;
         self.share.give_back(self.keys.copy_bytes(token));
-        if state == EntryState::Refused(Refused::Unreached) {
-            self.gate.unreachable(now);
-        } else {
-            self.gate.answered();
+        match (state, &error) {
+            (EntryState::Refused(Refused::Unreached), Some(error)) if error.is_about_batch() => {
+                self.gate.got_too_much(now);
+            }
+            (EntryState::Refused(Refused::Unreached), _) => self.gate.unreachable(now),
+            _ => self.gate.answered(),
         }
         let state = self.judge(token, state, error.as_ref(), now);
         let refusal = error.and_then(|error| {

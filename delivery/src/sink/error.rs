@@ -19,10 +19,16 @@ impl SinkError {
         Self::about_connection("BEHIND_A_FAILURE", message)
     }
 
+    /// A batch was too large for the destination; which of its events is, or whether any is by itself, smaller ones tell.
+    pub(crate) fn is_about_batch(&self) -> bool {
+        !self.about_event
+            && matches!(self.code, "MSG_SIZE_TOO_LARGE" | "RECORD_LIST_TOO_LARGE" | "INVALID_MSG_SIZE")
+    }
+
     /// It comes of another event, and says nothing of the destination: what stood behind one that failed, or with one that
     /// is too large in a batch.
     pub(crate) fn is_consequence(&self) -> bool {
-        !self.about_event && matches!(self.code, "BEHIND_A_FAILURE" | "MSG_SIZE_TOO_LARGE")
+        self.is_about_batch() || (!self.about_event && self.code == "BEHIND_A_FAILURE")
     }
 
     /// The verdict that lets the event be tried again.

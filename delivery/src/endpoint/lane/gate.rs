@@ -60,6 +60,12 @@ impl Gate {
         }
     }
 
+    /// The destination answered that it got too much at once: smaller batches are worth an attempt soon.
+    pub(super) fn got_too_much(&mut self, now: Instant) {
+        self.backoff.reset();
+        self.unreachable(now);
+    }
+
     /// There is reason to believe that it answers now.
     pub(super) fn try_now(&mut self) {
         if matches!(self.state, State::Shut(_)) {

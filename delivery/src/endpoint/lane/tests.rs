@@ -232,6 +232,18 @@ fn an_unreachable_destination_is_tried_with_one_delivery() {
 }
 
 #[test]
+fn smaller_batches_are_tried_soon_however_often_they_are_too_large() {
+    let mut scene = Scene::new(MANY_PER_KEY, &[("a", 1)]);
+    for _ in 0..20 {
+        let tried = scene.hand_over();
+        let error = SinkError::about_connection("RECORD_LIST_TOO_LARGE", "too large");
+        scene.answer(token(&tried, 1), error.retryable());
+        scene.pass(POLICY.backoff.initial);
+    }
+    assert_eq!(numbers(&scene.hand_over()), [1]);
+}
+
+#[test]
 fn a_new_sink_gets_what_the_old_one_left_open() {
     let mut scene = Scene::new(MANY_PER_KEY, &[("a", 1), ("a", 2), ("a", 3)]);
     let first = scene.hand_over();
