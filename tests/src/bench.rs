@@ -5,6 +5,8 @@
 mod capture;
 mod delivery;
 mod latency;
+mod neighbour;
+mod pipeline;
 mod reference;
 mod report;
 mod workload;
@@ -31,7 +33,7 @@ const RUN_DEADLINE: Duration = Duration::from_secs(300);
 /// What one run took.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// `pg_recvlogical`, `capture` or `kafka`.
+    /// `pg_recvlogical`, `capture`, `kafka`, `kafka_beside_living`, `kafka_beside_dead` or `drain`.
     pub name: &'static str,
     /// From the start of the measured process to the last event, in seconds.
     pub seconds: f64,
@@ -68,13 +70,15 @@ pub async fn run(steps: &Steps) -> Result<()> {
     let mut runs = Vec::new();
     for round in 1..=ROUNDS {
         let source = Source { postgres: &postgres, round, workload: &workload, dir: &dir };
-        for run in [
+        let mut taken = vec![
             reference::run(&source).await?,
             capture::run(&source).await?,
             delivery::run(&source, &kafka).await?,
-        ] {
+        ];
+        taken.extend(neighbour::run(&source, &kafka).await?);
+        for run in taken {
             let rate = EVENTS as f64 / run.seconds;
-            steps.done(&format!("round {round}: {:<14} {rate:>9.0} events/s", run.name));
+            steps.done(&format!("round {round}: {:<19} {rate:>9.0} events/s", run.name));
             runs.push(run);
         }
     }

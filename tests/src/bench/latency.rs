@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::MissedTickBehavior;
 use twinroute_proto::routes::v1::{
-    CreateEndpointRequest, CreateEventRouteRequest, Endpoint, EndpointHealth, EventRoute, GetEndpointRequest,
-    MqttOptions, endpoint::Destination, routes_service_client::RoutesServiceClient,
+    Endpoint, EndpointHealth, GetEndpointRequest, MqttOptions, endpoint::Destination,
+    routes_service_client::RoutesServiceClient,
 };
 
 use super::workload::DATABASE;
@@ -61,11 +61,12 @@ pub(super) async fn run(source: &Source<'_>, kafka: &Kafka) -> Result<Latencies>
     bulk.create(0, TWINS).await?;
     let consumer = consumer::attach(&kafka.brokers(), NAME).await?;
 
-    let alone = measure(&bulk, consumer.inbox(), for_a_while(MEASURED)).await?;
     let mut second = worker(source, "second", &capture, &routes_api).await?;
     let restarts = restart_each([&mut first, &mut second]);
     let rolling_restart = measure(&bulk, consumer.inbox(), restarts).await?;
     second.terminate().await?;
+    // One right after the other: they are compared.
+    let alone = measure(&bulk, consumer.inbox(), for_a_while(MEASURED)).await?;
     kill_a_neighbour(&routes_api, &bulk).await?;
     let neighbour_of_dead_sink = measure(&bulk, consumer.inbox(), for_a_while(MEASURED)).await?;
     for service in [&mut capture, &mut first, &mut routes_api] {
@@ -116,14 +117,7 @@ async fn kill_a_neighbour(routes_api: &Service, bulk: &Bulk) -> Result<()> {
         destination: Some(Destination::Mqtt(options)),
         ..Endpoint::default()
     };
-    let route = EventRoute {
-        name: "dead-events".to_owned(),
-        endpoint_name: endpoint.name.clone(),
-        filter: "true".to_owned(),
-        ..EventRoute::default()
-    };
-    client.clone().create_endpoint(CreateEndpointRequest { endpoint: Some(endpoint) }).await?;
-    client.clone().create_event_route(CreateEventRouteRequest { event_route: Some(route) }).await?;
+    delivery::route(client.clone(), endpoint).await?;
     wait::until(RUN_DEADLINE, "the neighbour to be down, and its events parked", async || {
         bulk.update(0, 1).await?;
         let request = GetEndpointRequest { name: "dead".to_owned() };

@@ -61,7 +61,7 @@ impl Report {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         println!("\n{cores} cores; medians; 100 % is pg_recvlogical on the same WAL");
         println!(
-            "{:<16}{:>9}{:>12}{:>8}  {:<36}peak RSS, MiB",
+            "{:<20}{:>9}{:>12}{:>8}  {:<36}peak RSS, MiB",
             "run", "seconds", "events/s", "ratio", "CPU-s per million events"
         );
         for run in &self.runs {
@@ -73,7 +73,7 @@ impl Report {
                     .join(", ")
             };
             println!(
-                "{:<16}{:>9.2}{:>12.0}{:>7.0}%  {:<36}{}",
+                "{:<20}{:>9.2}{:>12.0}{:>7.0}%  {:<36}{}",
                 run.name,
                 run.seconds,
                 run.events_per_s,
@@ -91,11 +91,25 @@ impl Report {
         ];
         for (name, latency) in named {
             let Latency { transactions_per_s, p50_ms, p99_ms, repeated } = latency;
+            let percent = 100.0 * p99_ms / alone.p99_ms;
             println!(
-                "{name:<24}{transactions_per_s:>6.0} transactions/s   p50 {p50_ms:.1} ms   p99 {p99_ms:.1} ms   \
-                 repeated {repeated}"
+                "{name:<24}{transactions_per_s:>6.0} transactions/s   p50 {p50_ms:>4.1} ms   p99 {p99_ms:>5.1} ms \
+                 ({percent:.0} % of alone)   repeated {repeated}"
             );
         }
+        println!(
+            "\nto Kafka beside an endpoint that is dead: {:.0} % of the rate beside one that is well; what was parked for it \
+             drains at {:.0} % of the rate to Kafka alone",
+            self.percent("kafka_beside_dead", "kafka_beside_living"),
+            self.percent("drain", "kafka"),
+        );
+    }
+
+    /// The rate of one kind of run, of that of another.
+    fn percent(&self, name: &str, other: &str) -> f64 {
+        let rate =
+            |name| self.runs.iter().find(|run| run.name == name).map_or(f64::NAN, |run| run.events_per_s);
+        100.0 * rate(name) / rate(other)
     }
 
     pub(super) fn write(&self, file: &Path) -> Result<()> {

@@ -76,6 +76,13 @@ impl Workload {
         Ok(self.client.batch_execute(&copy).await?)
     }
 
+    /// The slot needs nothing of the backlog any more.
+    pub(super) async fn is_confirmed(&self, slot: &str) -> Result<bool> {
+        let query =
+            "SELECT confirmed_flush_lsn >= $2::text::pg_lsn FROM pg_replication_slots WHERE slot_name = $1";
+        Ok(self.client.query_one(query, &[&slot, &self.end_lsn]).await?.try_get(0)?)
+    }
+
     /// A run is over; its slot goes, so that it holds up nothing.
     pub(super) async fn drop_slot(&self, name: &str) -> Result<()> {
         let drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
