@@ -11,6 +11,7 @@ mod line;
 mod sample;
 mod screen;
 mod summary;
+mod tally;
 mod writer;
 
 use std::{

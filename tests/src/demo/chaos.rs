@@ -16,7 +16,8 @@ pub enum Weather {
     Chaos,
 }
 
-/// How long all goes well before each blow: long enough to see that it does.
+/// How long all goes well before each blow: long enough to see that it does. And how long Kafka is away: longer than
+/// `endpoint.park_after_ms`.
 const PAUSE: Duration = Duration::from_secs(7);
 
 impl Weather {
@@ -24,7 +25,7 @@ impl Weather {
     pub(super) fn busy(self) -> Duration {
         match self {
             Self::Calm => Duration::from_secs(20),
-            Self::Chaos => Duration::from_secs(35),
+            Self::Chaos => Duration::from_secs(45),
         }
     }
 
@@ -55,6 +56,7 @@ impl Weather {
         tokio::time::sleep(PAUSE).await;
         stack.servers.kafka.kill().await?;
         told("Kafka is killed (-9): its events are parked, MQTT and Kusto go on")?;
+        tokio::time::sleep(PAUSE).await;
         stack.servers.kafka.start_again().await?;
         told("Kafka is back: what is parked comes first, in order")?;
         tokio::time::sleep(PAUSE).await;

@@ -10,8 +10,11 @@ use tokio::{
 };
 
 use super::{
+    expectation::expectations,
     line::{Colour, Lines, name},
     sample::Sample,
+    tally::Tally,
+    writer::Committed,
 };
 use crate::consumers::{Inbox, Received, Sink};
 
@@ -28,7 +31,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 pub(super) struct Screen {
     /// Each with how many of its events were seen.
     inboxes: Vec<(Sink, Inbox, usize)>,
-    committed: watch::Receiver<usize>,
+    committed: watch::Receiver<Committed>,
     colour: Colour,
     lines: Lines,
     sample: Sample,
@@ -44,7 +47,7 @@ impl Screen {
     /// Shows what arrives in `inboxes`, beside the number of changes that were committed.
     pub(super) fn new(
         inboxes: Vec<(Sink, Inbox)>,
-        committed: watch::Receiver<usize>,
+        committed: watch::Receiver<Committed>,
         colour: Colour,
         lines: Lines,
     ) -> Self {
@@ -87,6 +90,14 @@ impl Screen {
         Ok(())
     }
 
+    /// The ledger so far, over all sinks.
+    fn tally(&self) -> Tally {
+        let expected = expectations(&self.committed.borrow());
+        let of_sink =
+            |(sink, inbox, _): &(Sink, Inbox, usize)| Tally::of(expected.at(*sink), &inbox.received());
+        self.inboxes.iter().map(of_sink).sum()
+    }
+
     /// What is new at all sinks, in the order of arrival.
     fn arrived(&mut self) -> Vec<Received> {
         let mut arrived = Vec::new();
@@ -101,10 +112,11 @@ impl Screen {
 
     /// Prints how far things are, when that has changed.
     pub(super) fn figure(&mut self) -> Result<()> {
-        let committed = *self.committed.borrow();
+        let committed = self.committed.borrow().len();
         let sinks: Vec<_> =
             self.inboxes.iter().map(|(sink, _, seen)| format!("{} {seen}", name(*sink))).collect();
-        let figure = format!("{committed} changes committed; arrived: {}", sinks.join(", "));
+        let figure =
+            format!("{committed} changes committed; arrived: {}; {}", sinks.join(", "), self.tally());
         if figure == self.told.0 && self.told.1.elapsed() < SILENCE {
             return Ok(());
         }

@@ -28,21 +28,24 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// What was tried, by its marker in the ledger. The ledger tells what of it was committed.
 pub(super) type Journal = HashMap<String, Change>;
 
+/// What was committed so far, in its order.
+pub(super) type Committed = Vec<(Expected, Change)>;
+
 /// One session, so that the ledger's order is that of the commits.
 pub(super) struct Writer {
     graph: Graph,
     journal: Journal,
-    committed: watch::Sender<usize>,
+    committed: watch::Sender<Committed>,
 }
 
 impl Writer {
     /// Writes over the session of `graph`.
     pub(super) fn new(graph: Graph) -> Self {
-        Self { graph, journal: Journal::new(), committed: watch::Sender::new(0) }
+        Self { graph, journal: Journal::new(), committed: watch::Sender::default() }
     }
 
-    /// How many changes have been committed so far.
-    pub(super) fn committed(&self) -> watch::Receiver<usize> {
+    /// What has been committed so far.
+    pub(super) fn committed(&self) -> watch::Receiver<Committed> {
         self.committed.subscribe()
     }
 
@@ -65,7 +68,7 @@ impl Writer {
     }
 
     /// What was committed, in its order: the ledger's word, with what the journal knows of it.
-    pub(super) async fn committed_changes(self) -> Result<Vec<(Expected, Change)>> {
+    pub(super) async fn committed_changes(self) -> Result<Committed> {
         let Self { graph, mut journal, .. } = self;
         let ledger = within_deadline(ledger::expected(graph.client())).await?;
         let with_change = |entry: Expected| {
@@ -80,15 +83,16 @@ impl Writer {
         let Self { graph, journal, committed } = self;
         let Transaction { changes, end } = transaction;
         let open = graph.change().await?;
-        let count = changes.len();
+        let mut written = Committed::new();
         for mut change in changes {
-            let marker = record(&open, &mut change).await?;
-            journal.insert(marker.to_string(), change);
+            let marker = record(&open, &mut change).await?.to_string();
+            journal.insert(marker.clone(), change.clone());
+            written.push((Expected { key: change.entity.key().to_owned(), marker }, change));
         }
         match end {
             End::Commit => {
                 open.commit().await?;
-                committed.send_modify(|so_far| *so_far += count);
+                committed.send_modify(|so_far| so_far.extend(written));
             }
             End::Rollback => open.rollback().await?,
         }
