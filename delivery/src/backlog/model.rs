@@ -40,6 +40,14 @@ struct World {
     folder: Folder,
     /// What the destination has got, in order.
     delivered: Vec<u32>,
+    /// What it got from the holder.
+    by_holder: BTreeSet<u32>,
+    /// What it got from holders that gave the partition back, and settled: no fault explains that it comes once more.
+    finished: BTreeSet<u32>,
+    /// What came once more all the same, from a holder.
+    once_more: Vec<u32>,
+    /// A holder was not told what is settled: it adopts what capture sends again too.
+    unsure: bool,
     /// Something happened that may make repeats.
     faulty: bool,
     /// A zombie has written to the destination: it may show an earlier event again, last of all.
@@ -62,6 +70,10 @@ impl World {
             damaged: BTreeMap::new(),
             folder,
             delivered: Vec::new(),
+            by_holder: BTreeSet::new(),
+            finished: BTreeSet::new(),
+            once_more: Vec::new(),
+            unsure: false,
             faulty: false,
             haunted: false,
             now,
@@ -74,6 +86,8 @@ impl World {
         let epoch = Epoch { generation: 1, counter: self.granted };
         let settled = (!self.forgetful && self.acked > 0).then(|| holder::sequence(self.acked - 1));
         self.forgetful = false;
+        self.unsure |= settled.is_none();
+        self.by_holder.clear();
         let next = Holder::new(self.folder.clone(), epoch, self.acked, settled);
         std::mem::replace(&mut self.holder, next)
     }
@@ -88,7 +102,7 @@ impl World {
                 self.holder.start(choice, self.now);
                 self.finish_operation(choice);
             }
-            7..=9 => self.holder.deliver(choice, &mut self.delivered),
+            7..=9 => self.deliver(choice),
             10 | 11 => self.acked = self.acked.max(self.holder.settled()),
             12 => {
                 self.holder.start(choice, self.now);
@@ -117,6 +131,17 @@ impl World {
         let next = self.holder.received;
         if let Some(&key) = self.keys.get(next as usize) {
             self.holder.receive(next, key, self.now);
+        }
+    }
+
+    fn deliver(&mut self, choice: u8) {
+        let before = self.delivered.len();
+        self.holder.deliver(choice, &mut self.delivered);
+        for &event in self.delivered.get(before..).unwrap_or_default() {
+            self.by_holder.insert(event);
+            if !self.unsure && self.finished.contains(&event) {
+                self.once_more.push(event);
+            }
         }
     }
 
@@ -181,6 +206,7 @@ impl World {
         for note in self.holder.shelf.notes() {
             execute(&mut self.store, &self.folder, &note);
         }
+        self.finished.extend(self.by_holder.iter().filter(|event| **event < self.acked));
         self.grant();
     }
 
@@ -312,6 +338,7 @@ proptest! {
             let (all, once) = (of_key(&world.delivered), of_key(&firsts));
             prop_assert!(world.haunted || all.last() == once.last(), "the newest is not last: {:?}", all);
         }
+        prop_assert_eq!(&world.once_more, &Vec::<u32>::new(), "repeated though it was settled");
         if !world.faulty {
             prop_assert_eq!(world.delivered.len(), firsts.len(), "repeated without a fault");
         }
