@@ -13,8 +13,20 @@ pub(super) enum Signal {
     Up(Bounds),
     /// Packets went to and fro.
     Traffic,
-    /// The connection is lost, or was not made; why, for people.
-    Down(String),
+    /// The connection is lost, or was not made.
+    Down {
+        /// Why, for people.
+        why: String,
+        /// The reason code, when it is about one of the messages without saying which.
+        about_message: Option<u8>,
+    },
+}
+
+impl Signal {
+    /// The connection as a whole is lost, or was not made.
+    pub(super) fn down(why: impl Into<String>) -> Self {
+        Self::Down { why: why.into(), about_message: None }
+    }
 }
 
 /// A version of the protocol.

@@ -16,9 +16,9 @@ enum Meaning {
 
 use Meaning::{Delivered, NotNow, NotThisEvent, Refused};
 
-/// Every code that the protocol allows here. The authorization of a topic is about the event, since topics may be made
+/// Every code that the protocol allows here, and what a DISCONNECT, or Mosquitto against the protocol, says of a message. The authorization of a topic is about the event, since topics may be made
 /// from events.
-const TABLE: [(u8, &str, Meaning); 10] = [
+const TABLE: [(u8, &str, Meaning); 11] = [
     (0x00, "SUCCESS", Delivered),
     (0x10, "NO_MATCHING_SUBSCRIBERS", Delivered),
     (0x80, "UNSPECIFIED_ERROR", NotNow),
@@ -27,6 +27,7 @@ const TABLE: [(u8, &str, Meaning); 10] = [
     (0x90, "TOPIC_NAME_INVALID", Refused),
     (0x91, "PACKET_IDENTIFIER_IN_USE", NotThisEvent),
     (0x92, "PACKET_IDENTIFIER_NOT_FOUND", NotThisEvent),
+    (0x95, "PACKET_TOO_LARGE", Refused),
     (0x97, "QUOTA_EXCEEDED", NotThisEvent),
     (0x99, "PAYLOAD_FORMAT_INVALID", Refused),
 ];

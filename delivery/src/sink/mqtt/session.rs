@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::bounds::{Bounds, Message};
 use super::protocol::{Protocol, Signal, lost};
+use super::reason;
 use super::settings::Settings;
 use crate::sink::port::Port;
 use crate::sink::{Reachability, SinkError, Submission, Verdict};
@@ -24,8 +25,15 @@ pub(super) enum End {
     Lost {
         /// Why, for people.
         why: String,
-        /// The server had accepted it.
-        was_up: bool,
+        /// How long the server had accepted it.
+        up: Duration,
+    },
+    /// The server has refused a message in a way that ends the connection and does not tell which.
+    Refused {
+        /// Why, for people.
+        why: String,
+        /// The reason code.
+        reason: u8,
     },
 }
 
@@ -57,35 +65,49 @@ impl Open {
 }
 
 /// Connects and publishes until the connection is lost or the sink stops. Everything is answered then.
-pub(super) async fn run<P: Protocol>(port: &mut Port, settings: &Settings) -> End {
+///
+/// While some are to be sent `one_by_one`, nothing is sent before the last one is acknowledged: so a message that the server
+/// refuses by ending the connection is found, and only that one is refused.
+pub(super) async fn run<P: Protocol>(port: &mut Port, settings: &Settings, one_by_one: &mut usize) -> End {
     let (client, signals) = match P::connect(settings) {
         Ok(connection) => connection,
-        Err(error) => return End::Lost { why: error.message, was_up: false },
+        Err(error) => return End::Lost { why: error.message, up: Duration::ZERO },
     };
     let mut signals = pin!(signals);
     let mut acknowledged = FuturesUnordered::new();
     let mut open = Open::default();
-    let mut bounds: Option<Bounds> = None;
+    let mut up: Option<(Bounds, Instant)> = None;
     let mut taken = Vec::new();
     let connect_deadline = Instant::now() + settings.connect_deadline();
     let stop = port.stop.clone();
     let end = loop {
-        let room = bounds.map_or(0, |bounds| bounds.in_flight_events_max.saturating_sub(open.messages.len()));
-        let deadline = if bounds.is_none() { Some(connect_deadline) } else { open.deadline() };
+        let in_flight_max = match up {
+            None => 0,
+            Some(_) if *one_by_one > 0 => 1,
+            Some((bounds, _)) => bounds.in_flight_events_max,
+        };
+        let room = in_flight_max.saturating_sub(open.messages.len());
+        let deadline = if up.is_none() { Some(connect_deadline) } else { open.deadline() };
         tokio::select! {
             biased;
             // Reads and writes; everything else depends on it.
             signal = signals.next() => match signal {
                 Some(Signal::Up(of_server)) => {
-                    bounds = Some(of_server);
+                    up = Some((of_server, Instant::now()));
                     port.tell(Reachability::Connected);
                 }
                 Some(Signal::Traffic) => {}
-                Some(Signal::Down(why)) => break lost_connection(why, bounds),
-                None => break lost_connection("it is closed".to_owned(), bounds),
+                Some(Signal::Down { why, about_message }) => break match about_message {
+                    Some(reason) if !open.messages.is_empty() => End::Refused { why, reason },
+                    _ => lost_connection(why, up),
+                },
+                None => break lost_connection("it is closed".to_owned(), up),
             },
-            Some((place, verdict)) = acknowledged.next() => answer(port, &mut open, place, verdict).await,
-            () = stop.cancelled(), if bounds.is_none() || open.messages.is_empty() => break End::Stopped,
+            Some((place, verdict)) = acknowledged.next() => {
+                *one_by_one = one_by_one.saturating_sub(1);
+                answer(port, &mut open, place, verdict).await;
+            }
+            () = stop.cancelled(), if up.is_none() || open.messages.is_empty() => break End::Stopped,
             count = port.submissions.recv_many(&mut taken, room), if room > 0 && !stop.is_cancelled() => {
                 if count == 0 {
                     stop.cancel();
@@ -94,7 +116,7 @@ pub(super) async fn run<P: Protocol>(port: &mut Port, settings: &Settings) -> En
                     let message = settings.topic.topic(&event).map(|topic| {
                         Message { topic, payload: Bytes::from(event.to_structured_json()) }
                     });
-                    match message.and_then(|message| publish(&client, message, settings, bounds)) {
+                    match message.and_then(|message| publish(&client, message, settings, up)) {
                         Ok(verdict) => {
                             let place = open.insert(token, Instant::now() + settings.ack_deadline());
                             acknowledged.push(verdict.map(move |verdict| (place, verdict)));
@@ -104,24 +126,34 @@ pub(super) async fn run<P: Protocol>(port: &mut Port, settings: &Settings) -> En
                 }
             }
             () = sleep_until(deadline) => {
-                break lost_connection("the server does not answer in time".to_owned(), bounds);
+                break lost_connection("the server does not answer in time".to_owned(), up);
             }
         }
     };
     while let Some(Some((place, verdict))) = acknowledged.next().now_or_never() {
-        answer(port, &mut open, place, verdict).await;
-    }
-    let why = match &end {
-        End::Stopped => {
-            say_goodbye(&client, signals.map(|_| ())).await;
-            "the sink stops"
+        // What the library gives up with the connection is answered below.
+        if !matches!(&verdict, Verdict::Retryable(error) if !error.about_event) {
+            answer(port, &mut open, place, verdict).await;
         }
-        End::Lost { why, .. } => why,
-    };
-    for (token, _) in open.messages.into_values() {
-        port.answers.send(token, lost(why)).await;
+    }
+    if end == End::Stopped {
+        say_goodbye(&client, signals.map(|_| ())).await;
+    }
+    let tokens: Vec<u64> = open.messages.into_values().map(|(token, _)| token).collect();
+    *one_by_one = if matches!(end, End::Refused { .. }) && tokens.len() > 1 { tokens.len() } else { 0 };
+    for &token in &tokens {
+        port.answers.send(token, left_open(&end, tokens.len())).await;
     }
     end
+}
+
+/// The verdict on one of so many messages that were open when the connection ended.
+fn left_open(end: &End, open: usize) -> Verdict {
+    match end {
+        End::Refused { why, reason } if open == 1 => reason::verdict(*reason, Some(why)),
+        End::Refused { why, .. } | End::Lost { why, .. } => lost(why),
+        End::Stopped => lost("the sink stops"),
+    }
 }
 
 async fn answer(port: &Port, open: &mut Open, place: u64, verdict: Verdict) {
@@ -134,9 +166,9 @@ fn publish<'a, P: Protocol>(
     client: &'a P,
     message: Message,
     settings: &Settings,
-    bounds: Option<Bounds>,
+    up: Option<(Bounds, Instant)>,
 ) -> Result<impl Future<Output = Verdict> + Send + use<'a, P>, SinkError> {
-    if let Some(bounds) = bounds {
+    if let Some((bounds, _)) = up {
         bounds.check(&message, settings.qos, P::PROPERTIES_BYTES).map_err(|bytes| {
             let max = bounds.packet_bytes_max;
             SinkError::about_event(
@@ -153,8 +185,8 @@ fn refusal(error: SinkError) -> Verdict {
     if error.about_event { error.permanent() } else { error.retryable() }
 }
 
-fn lost_connection(why: String, bounds: Option<Bounds>) -> End {
-    End::Lost { why, was_up: bounds.is_some() }
+fn lost_connection(why: String, up: Option<(Bounds, Instant)>) -> End {
+    End::Lost { why, up: up.map_or(Duration::ZERO, |(_, since)| since.elapsed()) }
 }
 
 /// Gives the client library a moment to send DISCONNECT.

@@ -212,3 +212,38 @@ async fn the_servers_limits_are_obeyed() {
     left.sort_unstable();
     assert_eq!(left, [3, 4]);
 }
+
+#[tokio::test]
+async fn a_message_that_ends_the_connection_is_found_and_refused_alone() {
+    // given a server that answers one of three messages in a way that the protocol does not know, as Mosquitto does
+    let listener = listen().await;
+    let mut sink = start_sink(&listener, |_| {});
+    let mut server = Server::accept(&listener, ACCEPTED).await;
+    let mut ids = Vec::new();
+    for (token, twin) in [(1, "a"), (2, "b"), (3, "c")] {
+        submit(&sink, token, twin).await;
+        ids.push(server.publish().await.1);
+    }
+    server.answer(ids[1], 0x95).await;
+    for _ in 0..3 {
+        let lost = outcome(&mut sink).await.verdict;
+        assert!(matches!(lost, Verdict::Retryable(error) if !error.about_event));
+    }
+
+    // when they are handed over again
+    let mut server = Server::accept(&listener, ACCEPTED).await;
+    for (token, twin) in [(4, "a"), (5, "b"), (6, "c")] {
+        submit(&sink, token, twin).await;
+    }
+    for reason in [0, 0x95] {
+        let (_, id) = server.publish().await;
+        server.answer(id, reason).await;
+    }
+
+    // then they come one by one, and the one is refused for good
+    assert!(matches!(outcome(&mut sink).await, Outcome { token: 4, verdict: Verdict::Delivered }));
+    let refused = outcome(&mut sink).await;
+    let Outcome { token: 5, verdict: Verdict::Permanent(error) } = refused else { panic!("{refused:?}") };
+    assert_eq!(error.code, "PACKET_TOO_LARGE");
+    sink.close(DEADLINE).await;
+}

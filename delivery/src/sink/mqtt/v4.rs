@@ -112,7 +112,7 @@ fn signals(
         match events.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => Some((Signal::Up(bounds), Some(events))),
             Ok(_) => Some((Signal::Traffic, Some(events))),
-            Err(error) => Some((Signal::Down(error.to_string()), None)),
+            Err(error) => Some((Signal::down(error.to_string()), None)),
         }
     })
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use rumqttc_v5::mqttbytes::v5::{ConnAck, Packet, PubAckProperties, PublishProperties};
+use rumqttc_v5::mqttbytes::v5::{ConnAck, DisconnectReasonCode, Packet, PubAckProperties, PublishProperties};
 use rumqttc_v5::{
-    AsyncClient, Event, EventLoop, MqttOptions, NetworkOptions, PublishOptions, PublishResult, QoS,
-    TlsConfiguration, Transport,
+    AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, PublishOptions,
+    PublishResult, QoS, StateError, TlsConfiguration, Transport, mqttbytes,
 };
 use secrecy::ExposeSecret as _;
 use twinroute_common::route::MqttQos;
@@ -88,10 +88,10 @@ impl Wanted {
             return Signal::Up(self.bounds);
         };
         if server.max_qos.is_some_and(|max| max < qos(self.qos) as u8) {
-            return Signal::Down("the server does not take the endpoint's quality of service".to_owned());
+            return Signal::down("the server does not take the endpoint's quality of service");
         }
         if self.retain && server.retain_available == Some(0) {
-            return Signal::Down("the server does not take retained messages".to_owned());
+            return Signal::down("the server does not take retained messages");
         }
         let receive_max = server.receive_max.map_or(usize::MAX, usize::from);
         Signal::Up(Bounds {
@@ -137,9 +137,30 @@ fn signals(events: EventLoop, wanted: Wanted) -> impl Stream<Item = Signal> + Se
         match events.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(accepted))) => Some((wanted.compare(&accepted), Some(events))),
             Ok(_) => Some((Signal::Traffic, Some(events))),
-            Err(error) => Some((Signal::Down(error.to_string()), None)),
+            Err(error) => {
+                Some((Signal::Down { why: error.to_string(), about_message: about_message(&error) }, None))
+            }
         }
     })
+}
+
+/// The reason code of an ending that is about a message: a DISCONNECT with one (MQTT 5.0, section 3.14.2.1), or an
+/// acknowledgement with one that the protocol does not allow there, at which the library gives up. So Mosquitto answers what
+/// is larger than its `message_size_limit`.
+fn about_message(error: &ConnectionError) -> Option<u8> {
+    use DisconnectReasonCode::{PacketTooLarge, PayloadFormatInvalid, TopicNameInvalid};
+    match error {
+        // So the library calls a reason code that it does not know, of whatever acknowledgement.
+        ConnectionError::MqttState(StateError::Deserialization(
+            mqttbytes::Error::InvalidConnectReturnCode(code),
+        )) => Some(*code),
+        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. })
+            if matches!(reason_code, PacketTooLarge | PayloadFormatInvalid | TopicNameInvalid) =>
+        {
+            Some(*reason_code as u8)
+        }
+        _ => None,
+    }
 }
 
 fn verdict(result: &PublishResult) -> Verdict {
@@ -219,9 +240,9 @@ mod tests {
     fn a_server_that_lacks_something_is_not_used() {
         let no_qos2 = accepted(|server| server.max_qos = Some(1));
         let no_retain = accepted(|server| server.retain_available = Some(0));
-        assert!(matches!(wanted(MqttQos::ExactlyOnce, false).compare(&no_qos2), Signal::Down(_)));
+        assert!(matches!(wanted(MqttQos::ExactlyOnce, false).compare(&no_qos2), Signal::Down { .. }));
         assert!(matches!(wanted(MqttQos::AtLeastOnce, false).compare(&no_qos2), Signal::Up(_)));
-        assert!(matches!(wanted(MqttQos::AtLeastOnce, true).compare(&no_retain), Signal::Down(_)));
+        assert!(matches!(wanted(MqttQos::AtLeastOnce, true).compare(&no_retain), Signal::Down { .. }));
         assert!(matches!(wanted(MqttQos::AtLeastOnce, false).compare(&no_retain), Signal::Up(_)));
     }
 }
