@@ -41,7 +41,9 @@ impl Task {
     pub(super) fn conditions(&self, now: Instant) -> Conditions {
         Conditions {
             diverted: self.is_diverted(now),
-            tripped: self.diversion.tripped().is_some(),
+            // Only while there is something to try it with: what waits for a letter to be written, or for an operator, is not.
+            tripped: self.diversion.tripped().is_some()
+                && (self.lane.in_flight() > 0 || self.lane.is_ready()),
             gives_up: self.gives_up_overflow(),
             away: self.is_away(),
         }

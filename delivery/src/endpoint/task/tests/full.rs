@@ -6,9 +6,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 use twinroute_common::route::{DeadLetterContainer, DeliveryPolicy, Endpoint, OnFull};
 
-use super::delivery;
 use super::parked::{scene, take};
+use super::{delivery, error};
 use crate::endpoint::EndpointHandle;
+use crate::sink::Verdict;
 use crate::test_scene::{DEADLINE, Scene, endpoint, letters};
 
 /// An endpoint with room for nothing, whose letters go to a directory that need not be there.
@@ -25,6 +26,15 @@ async fn settled(scene: &mut Scene, count: usize) -> Vec<u32> {
     let mut settled = scene.settled(count).await;
     settled.sort_unstable();
     settled
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, waiting).await.unwrap();
 }
 
 #[tokio::test]
@@ -68,12 +78,7 @@ async fn while_neither_room_nor_a_container_is_there_events_wait_and_go_where_th
     sink.lose();
     handle.deliver((1..10).map(|number| delivery(1, "a", number)).collect()).unwrap();
     let failures = scene.context.letters.of("mqtt-events").failures;
-    let failing = async {
-        while failures.get() == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, failing).await.unwrap();
+    until(|| failures.get() > 0).await;
 
     // when the destination is back, then it gets them, in order
     sink.connect();
@@ -88,6 +93,35 @@ async fn while_neither_room_nor_a_container_is_there_events_wait_and_go_where_th
     handle.deliver(vec![delivery(1, "a", 10)]).unwrap();
     assert_eq!(settled(&mut scene, 1).await, [10]);
     assert_eq!(letters(&directory).len(), 1);
+}
+
+#[tokio::test]
+async fn a_letter_that_cannot_be_written_does_not_keep_other_keys_from_a_destination_that_is_back() {
+    // given a parked event that is refused for good, and a container that is not there
+    let (mut scene, _root) = scene().await;
+    let mounted = TempDir::new().unwrap();
+    let mut policy = full(&mounted.path().join("letters"), OnFull::Block);
+    policy.policy.parked_bytes_max = None;
+    let handle = EndpointHandle::start(policy, &scene.context);
+    let mut sink = scene.sink().await;
+    sink.lose();
+    handle.deliver(vec![delivery(1, "a", 1)]).unwrap();
+    assert_eq!(settled(&mut scene, 1).await, [1]);
+    sink.connect();
+    let (token, _) = sink.next().await.unwrap();
+    sink.answer(token, Verdict::Permanent(error())).await;
+    let failures = scene.context.letters.of("mqtt-events").failures;
+    until(|| failures.get() > 0).await;
+
+    // when the destination is lost and back, with an event of another key parked meanwhile
+    sink.lose();
+    handle.deliver(vec![delivery(1, "b", 2)]).unwrap();
+    assert_eq!(settled(&mut scene, 1).await, [2]);
+    sink.connect();
+
+    // then that one is delivered
+    let taken = tokio::time::timeout(DEADLINE, take(&mut sink, 1)).await;
+    assert_eq!(taken.ok(), Some(vec!["2".to_owned()]));
 }
 
 #[tokio::test(start_paused = true)]

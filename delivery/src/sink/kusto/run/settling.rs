@@ -104,8 +104,11 @@ impl Worker {
     async fn fail(&mut self, port: &mut Port, failure: Failure) {
         let filled = std::mem::take(&mut self.batch).into_tokens();
         let taken = self.taken.drain(..).map(|submission| submission.token);
+        // One of them tells why, also where no blob has failed.
+        let mut why = Some(failure.error.clone());
         for token in filled.into_iter().chain(self.ledger.all_waiting()).chain(taken) {
-            port.answers.send(token, SinkError::behind_a_failure().retryable()).await;
+            let error = why.take().unwrap_or_else(SinkError::behind_a_failure);
+            port.answers.send(token, error.retryable()).await;
         }
         if failure.is_silence() {
             port.tell(Reachability::Unreachable(failure.error.to_string()));
