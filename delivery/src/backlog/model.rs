@@ -2,10 +2,18 @@
 //! at every step, against a store and a capture that are a map and a list.
 //!
 //! Whatever happens, every event is delivered, and first copies come in order per key. Without a fault nothing is
-//! delivered twice. Only what was in a damaged segment that was skipped may be missing. Seen to fail when one of these rules is broken: segments are cut at what is settled, notes of delivered
-//! events are read, nothing goes to the lane directly while a segment is unread or while what a former holder left is not
-//! claimed (`Shelf::nothing_is_before`), what is withdrawn stands before what came later (`Shelf::push_before`), finished
-//! segments are deleted when the partition is given back (`Shelf::notes`).
+//! delivered twice; nor, whatever was before, what a holder has delivered, settled and given back. Only what was in a damaged
+//! segment that was skipped may be missing.
+//!
+//! Seen to fail when one of these rules is broken: segments are cut at what is settled; notes of delivered events are read;
+//! nothing goes to the lane directly while a segment is unread or while what a former holder left is not claimed
+//! (`Shelf::nothing_is_before`); what is withdrawn stands before what came later (`Shelf::push_before`); finished segments are
+//! deleted when the partition is given back (`Shelf::notes`); an event is settled only by a write that has worked
+//! (`Shelf::take`); the newest claim counts (`claim::newest_claim`); nothing is deleted and nothing parked before the claim is
+//! durable (`Shelf::next`); a damaged segment stops what is behind it (`Shelf::read`).
+//!
+//! Not seen here: a zombie's late segments that are adopted (the scenario `zombie` fails then) and a holder that goes on
+//! though a later one has claimed (a zombie may deliver until its fence closes).
 
 mod holder;
 
