@@ -3,7 +3,7 @@
 use anyhow::Result;
 use twinroute_proto::routes::v1::EndpointHealth;
 
-use crate::{load::load, scene::DEADLINE};
+use crate::{load::load, scene::DEADLINE, unsettled::Unsettled};
 
 #[test]
 fn while_mqtt_is_down_kafka_goes_on_and_afterwards_all_arrives_in_order() -> Result<()> {
@@ -12,6 +12,7 @@ fn while_mqtt_is_down_kafka_goes_on_and_afterwards_all_arrives_in_order() -> Res
         let twins = "mqtt-down";
         load.create(twins, 1_000).await?;
         load.settles(twins).await?;
+        let unsettled = Unsettled::watch(&load.stack.capture).await?;
         load.stack.servers.mosquitto.stop().await?;
         // When they are updated
         load.update(twins, 1_000, 10).await?.end().await?;
@@ -26,8 +27,10 @@ fn while_mqtt_is_down_kafka_goes_on_and_afterwards_all_arrives_in_order() -> Res
         for worker in &load.stack.workers {
             worker.until_page(DEADLINE, "/readyz", |status, _| status == 200).await?;
         }
-        // And the slot keeps nothing for it
+        // And the slot keeps nothing for it, and no event of the others has waited long
         load.until_confirmed(written).await?;
+        let seen = unsettled.end().await?;
+        load.steps.done(&format!("while the broker refused: {seen:?}"));
         // When the broker is back
         load.stack.servers.mosquitto.start_again().await?;
         // Then all arrives, in order, and is confirmed

@@ -16,6 +16,7 @@ use crate::{
     backlog_store::segments,
     load::{Load, load},
     scene::DEADLINE,
+    unsettled::Unsettled,
 };
 
 /// Twins of each scenario, and how often each is updated while a sink is away.
@@ -78,13 +79,16 @@ fn a_kafka_that_accepts_and_never_answers_holds_up_nobody() -> Result<()> {
         let twins = "parked-silent";
         load.create(twins, TWINS).await?;
         load.settles(twins).await?;
+        let unsettled = Unsettled::watch(&load.stack.capture).await?;
         load.stack.servers.kafka.process().pause()?;
         // When twins are updated
         load.update(twins, TWINS, ROUNDS).await?.end().await?;
         let written = load.stack.servers.postgres.wal_end().await?;
-        // Then the slot follows, and the endpoint is down
+        // Then the slot follows, the endpoint is down, and no event of the others has waited long
         load.until_endpoint("kafka", DEADLINE, |state| state.health() == EndpointHealth::Down).await?;
         load.until_confirmed(written).await?;
+        let seen = unsettled.end().await?;
+        load.steps.done(&format!("while the broker hung: {seen:?}"));
         // And when the broker goes on, all arrives, in order
         load.stack.servers.kafka.process().resume()?;
         load.settles_after(twins, "what had no answer when its events were parked").await?;
