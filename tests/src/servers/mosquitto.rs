@@ -27,10 +27,18 @@ impl Mosquitto {
         let dir = checkout::create(dir)?;
         checkout::create(&dir.join("data"))?;
         let port = ports::free()?;
-        std::fs::write(dir.join("mosquitto.conf"), configuration(&dir, port))?;
+        std::fs::write(dir.join("mosquitto.conf"), configuration(&dir, port, 0))?;
         let mut server = Self { process: launch(&dir)?, dir, port };
         server.until_ready().await?;
         Ok(server)
+    }
+
+    /// It refuses what is larger than so many bytes, from its next start on; 0 for nothing.
+    ///
+    /// # Errors
+    /// When its configuration cannot be written.
+    pub fn limit_messages(&self, bytes: u32) -> Result<()> {
+        Ok(std::fs::write(self.dir.join("mosquitto.conf"), configuration(&self.dir, self.port, bytes))?)
     }
 
     /// Its port on 127.0.0.1.
@@ -85,7 +93,7 @@ impl Mosquitto {
 }
 
 /// See mosquitto.conf(5). As root it would become a user that may not write to `dir`.
-fn configuration(dir: &Path, port: u16) -> String {
+fn configuration(dir: &Path, port: u16, message_bytes_max: u32) -> String {
     let data = dir.join("data");
     let data = data.display();
     format!(
@@ -95,6 +103,7 @@ user root
 persistence true
 persistence_location {data}/
 autosave_interval 0
+message_size_limit {message_bytes_max}
 max_queued_messages 0
 max_inflight_messages 1000
 set_tcp_nodelay true

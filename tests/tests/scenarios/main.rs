@@ -37,6 +37,7 @@ mod labels;
 mod privileges;
 mod publication;
 mod models;
+mod refusing;
 mod relationships;
 mod transactions;
 mod twins;
