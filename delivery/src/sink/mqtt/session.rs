@@ -81,12 +81,7 @@ pub(super) async fn run<P: Protocol>(port: &mut Port, settings: &Settings, one_b
     let connect_deadline = Instant::now() + settings.connect_deadline();
     let stop = port.stop.clone();
     let end = loop {
-        let in_flight_max = match up {
-            None => 0,
-            Some(_) if *one_by_one > 0 => 1,
-            Some((bounds, _)) => bounds.in_flight_events_max,
-        };
-        let room = in_flight_max.saturating_sub(open.messages.len());
+        let room = in_flight_max(up, *one_by_one).saturating_sub(open.messages.len());
         let deadline = if up.is_none() { Some(connect_deadline) } else { open.deadline() };
         tokio::select! {
             biased;
@@ -139,12 +134,27 @@ pub(super) async fn run<P: Protocol>(port: &mut Port, settings: &Settings, one_b
     if end == End::Stopped {
         say_goodbye(&client, signals.map(|_| ())).await;
     }
-    let tokens: Vec<u64> = open.messages.into_values().map(|(token, _)| token).collect();
-    *one_by_one = if matches!(end, End::Refused { .. }) && tokens.len() > 1 { tokens.len() } else { 0 };
-    for &token in &tokens {
-        port.answers.send(token, left_open(&end, tokens.len())).await;
-    }
+    let left = answer_rest(port, open, &end).await;
+    *one_by_one = if matches!(end, End::Refused { .. }) && left > 1 { left } else { 0 };
     end
+}
+
+/// How many messages may be open.
+fn in_flight_max(up: Option<(Bounds, Instant)>, one_by_one: usize) -> usize {
+    match up {
+        None => 0,
+        Some(_) if one_by_one > 0 => 1,
+        Some((bounds, _)) => bounds.in_flight_events_max,
+    }
+}
+
+/// Answers what was open when the connection ended; how many that were.
+async fn answer_rest(port: &Port, open: Open, end: &End) -> usize {
+    let count = open.messages.len();
+    for (token, _) in open.messages.into_values() {
+        port.answers.send(token, left_open(end, count)).await;
+    }
+    count
 }
 
 /// The verdict on one of so many messages that were open when the connection ended.
