@@ -3,7 +3,7 @@
 FIXTURES ?= tests/fixtures
 WORKERS ?= 2
 SECONDS ?= 60
-SOAK ?= capture_kills worker_kills memory::consumers
+SOAK ?= capture_kills worker_kills memory::consumers outage:: parked::a_kafka parked::while_the_blobs
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
@@ -33,7 +33,7 @@ test: install ## all tests, on real servers and in containers
 	@$(CARGO) build --workspace --all-targets
 	@$(CARGO) test --workspace --no-fail-fast
 
-soak: install ## the long forms of the fault scenarios: 100 kills of capture, 50 of workers, 1,000,000 rows, five minutes without reading
+soak: install ## the long forms of the fault scenarios: 100 kills of capture, 50 of workers, 1,000,000 rows, five minutes without reading, sinks away for longer than all buffers
 	@$(CARGO) build --workspace --all-targets
 	@TWINROUTE_SOAK=1 $(CARGO) test --workspace --test scenarios -- --nocapture $(SOAK)
 

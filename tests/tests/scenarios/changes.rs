@@ -44,7 +44,7 @@ fn is_odd(key: &str) -> bool {
     key.ends_with(['1', '3', '5', '7', '9'])
 }
 
-pub(crate) fn to_kafka(load: &Load, topic: &str) -> Destination {
+fn to_kafka(load: &Load, topic: &str) -> Destination {
     Destination::Kafka(KafkaOptions {
         brokers: vec![load.stack.servers.kafka.brokers()],
         topic: topic.to_owned(),
@@ -202,7 +202,7 @@ async fn remove_endpoint(load: &Load, name: &str) -> Result<()> {
 }
 
 /// Gives an endpoint another destination.
-pub(crate) async fn lead_to(load: &Load, name: &str, destination: Destination) -> Result<()> {
+async fn lead_to(load: &Load, name: &str, destination: Destination) -> Result<()> {
     let endpoint = Endpoint { name: name.to_owned(), destination: Some(destination), ..Endpoint::default() };
     let mut client = routes::client(&load.stack).await?;
     client.update_endpoint(UpdateEndpointRequest { endpoint: Some(endpoint), update_mask: None }).await?;
@@ -222,7 +222,8 @@ fn at_both(twins: &str, places: [(&str, &Consumer); 2]) -> Result<Came> {
 }
 
 #[test]
-fn each_change_of_a_destination_takes_effect_at_one_position_of_each_key_and_keeps_its_order() -> Result<()> {
+fn each_change_of_a_destination_takes_effect_at_one_position_of_each_partition_and_keeps_the_order()
+-> Result<()> {
     load(async |load| {
         // Given an endpoint of an MQTT topic, consumers of this one, of another one, and of both together
         let (twins, name) = ("endpoint-changes", "endpoint-changes");
@@ -247,7 +248,7 @@ fn each_change_of_a_destination_takes_effect_at_one_position_of_each_key_and_kee
         let verdict = side.settles_after(load, twins, (Vec::new(), &together), fault).await?;
         assert_eq!(verdict.repeated, 0);
         load.settles_after(twins, fault).await?;
-        // And of each key first some at the one, then some at the other, then the rest at the first again
+        // And of each partition first some at the one, then some at the other, then the rest at the first again
         let phases = [
             Phase { name: "first", comes: |_| Some("first") },
             Phase { name: "second", comes: |_| Some("second") },

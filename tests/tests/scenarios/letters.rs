@@ -124,7 +124,8 @@ impl<'s> Letters<'s> {
     pub(crate) async fn settles_without(&self, markers: &[String]) -> Result<()> {
         let mut expected = ledger::expected(self.source.graph().await?.client()).await?;
         expected.retain(|change| !markers.contains(&change.marker));
-        until_arrived(&self.arrivals, &expected).await?;
+        let fault = "what was on its way when the producer was replaced";
+        until_arrived(&self.arrivals, &expected, fault).await?;
         self.source.until_confirmed().await
     }
 

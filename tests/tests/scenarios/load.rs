@@ -14,7 +14,7 @@ use tokio::{
 use twinroute_proto::routes::v1::{EndpointState, GetEndpointRequest};
 use twinroute_tests::{
     consumers::{Consumer, Received, Sink, kafka, kusto, mqtt},
-    oracle::{self, Expected},
+    oracle::{self, Expected, Verdict},
     stack::{GRAPH, KAFKA_TOPIC, KUSTO_DATABASE, MQTT_TOPIC, Stack, Steps, routes},
     twins::{Graph, bulk::Bulk, ledger},
     wait,
@@ -235,13 +235,12 @@ impl Load {
         Ok(verdicts)
     }
 
-    /// How many changes of the prefix have not arrived at MQTT; what has is in order.
-    pub(crate) async fn lost_at_mqtt(&self, prefix: &str) -> Result<usize> {
-        let mut expected = ledger::expected(self.graph().await?.client()).await?;
-        expected.retain(|change| change.key.starts_with(prefix));
+    /// What the oracle says of the prefix at MQTT, where changes may be lost; what has arrived is in order.
+    pub(crate) async fn verdict_at_mqtt(&self, prefix: &str) -> Result<Verdict> {
+        let expected = self.expected(prefix).await?;
         let verdict = oracle::judge(&expected, &arrivals(self.mqtt.inbox(), prefix));
         ensure!(verdict.reordered.is_empty() && verdict.unexpected.is_empty(), "{}", brief(&verdict));
-        Ok(verdict.lost.len())
+        Ok(verdict)
     }
 
     /// How far the slot is confirmed, in bytes.

@@ -2,26 +2,38 @@
 
 use anyhow::Result;
 use twinroute_proto::routes::v1::EndpointHealth;
+use twinroute_tests::soak;
 
 use crate::{load::load, scene::DEADLINE, unsettled::Unsettled};
+
+/// Twins, which are updated so many times while the broker is away; in the long form more than all buffers hold, of which
+/// capture's is the largest (`stream.unacked_events_max`).
+const TWINS: i32 = 1_000;
+
+fn rounds() -> i32 {
+    if soak::is_on() { 150 } else { 10 }
+}
 
 #[test]
 fn while_mqtt_is_down_kafka_goes_on_and_afterwards_all_arrives_in_order() -> Result<()> {
     load(async |load| {
         // Given twins, and a broker that is stopped
         let twins = "mqtt-down";
-        load.create(twins, 1_000).await?;
+        load.create(twins, TWINS).await?;
         load.settles(twins).await?;
         let unsettled = Unsettled::watch(&load.stack.capture).await?;
         load.stack.servers.mosquitto.stop().await?;
         // When they are updated
-        load.update(twins, 1_000, 10).await?.end().await?;
+        let updates = rounds() * TWINS;
+        load.update(twins, TWINS, rounds()).await?.end().await?;
         let written = load.stack.servers.postgres.wal_end().await?;
         // Then Kafka has it all
-        load.until_arrived(twins, 1_000 + 10_000).await?;
+        load.until_arrived(twins, usize::try_from(TWINS + updates)?).await?;
         // And the endpoint says what is wrong and what is parked, while the workers are ready
         load.until_endpoint("mqtt", DEADLINE, |state| {
-            state.health() == EndpointHealth::Down && state.backlog_events > 1_000 && state.backlog_bytes > 0
+            state.health() == EndpointHealth::Down
+                && state.backlog_events >= u64::from(updates.unsigned_abs())
+                && state.backlog_bytes > 0
         })
         .await?;
         for worker in &load.stack.workers {

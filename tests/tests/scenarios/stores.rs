@@ -22,7 +22,7 @@ fn parked_in_azure_an_outage_of_kafka_survives_the_worker_and_drains() -> Result
         scene.workers.last_mut().context("a worker")?.until_ready().await?;
         // And a Kafka that is stopped
         scene.source.create("twin", TWINS).await?;
-        scene.settles().await?;
+        scene.settles("no fault").await?;
         scene.kafka.stop().await?;
         // When twins are updated, then the slot moves on, and the container has what is parked
         scene.update("twin", TWINS, ROUNDS).await?;
@@ -36,7 +36,7 @@ fn parked_in_azure_an_outage_of_kafka_survives_the_worker_and_drains() -> Result
             .await?;
         // And when Kafka is back, all arrives, in order, and nothing is left but the claims and the store's id
         scene.kafka.start_again().await?;
-        assert_eq!(scene.settles().await?, 0);
+        assert_eq!(scene.settles("what the killed worker had not told").await?, 0);
         scene.until_endpoint(|state| state.backlog_events == 0 && state.backlog_bytes == 0).await?;
         let left = scene.backlog.names().await?;
         let is_expected = |name: &String| name == "store-id" || name.ends_with("/claim");
@@ -56,7 +56,7 @@ fn parked_up_to_its_bound_a_backlog_may_spill_into_dead_letters() -> Result<()> 
         // Given a Kafka that is stopped
         scene.add_worker(json!({})).await?;
         scene.source.create("twin", TWINS).await?;
-        scene.settles().await?;
+        scene.settles("no fault").await?;
         scene.kafka.stop().await?;
         // When more is written than there is room for, then the slot moves on
         scene.update("twin", TWINS, ROUNDS).await?;
@@ -67,7 +67,7 @@ fn parked_up_to_its_bound_a_backlog_may_spill_into_dead_letters() -> Result<()> 
         down.await?;
         // And when Kafka is back, what was parked arrives in order, and the rest is in the container
         scene.kafka.start_again().await?;
-        let letters = scene.settles().await?;
+        let letters = scene.settles("none explains any").await?;
         let all = usize::try_from(TWINS * ROUNDS)?;
         ensure!(0 < letters && letters < all, "{letters} letters of {all} changes");
         // And what is written then is delivered
@@ -75,7 +75,7 @@ fn parked_up_to_its_bound_a_backlog_may_spill_into_dead_letters() -> Result<()> 
             .until_endpoint(|state| state.health() == EndpointHealth::Healthy && state.backlog_bytes == 0)
             .await?;
         scene.update("twin", TWINS, 1).await?;
-        assert_eq!(scene.settles().await?, letters);
+        assert_eq!(scene.settles("none explains any").await?, letters);
         Ok(())
     })
 }

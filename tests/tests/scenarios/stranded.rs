@@ -102,15 +102,15 @@ impl<'s> Stranded<'s> {
     }
 
     /// Every change has arrived at Kafka, once and in order, or is a dead letter; and all of it is confirmed. The number of
-    /// letters.
-    pub(crate) async fn settles(&self) -> Result<usize> {
+    /// letters. `fault` explains what is repeated.
+    pub(crate) async fn settles(&self, fault: &str) -> Result<usize> {
         self.source.until_confirmed().await?;
         let letters = self.dead_letters().await?;
         let mut expected = ledger::expected(self.source.graph().await?.client()).await?;
         let all = expected.len();
         expected.retain(|change| !letters.contains(change));
         ensure!(all - expected.len() == letters.len(), "a dead letter is no change, or there twice");
-        until_arrived(&self.arrivals, &expected).await?;
+        until_arrived(&self.arrivals, &expected, fault).await?;
         Ok(letters.len())
     }
 

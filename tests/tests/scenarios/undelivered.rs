@@ -1,6 +1,8 @@
 //! A routes-api with an endpoint at Kafka that has a container for dead letters, and a route that gives it everything: what
 //! the scenes of undelivered events share.
 
+use std::time::Instant;
+
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use tonic::transport::Channel;
@@ -13,10 +15,15 @@ use twinroute_tests::{
     consumers::{Consumer, Received},
     oracle::{self, Expected},
     services::{Program, Service},
+    stack::Steps,
     twins::ledger,
 };
 
-use crate::{scene::DEADLINE, source::Source};
+use crate::{
+    judgement::{account, brief},
+    scene::DEADLINE,
+    source::Source,
+};
 
 /// The endpoint and its route.
 pub(crate) const ENDPOINT: &str = "kafka";
@@ -33,15 +40,18 @@ pub(crate) fn value(text: String) -> Option<Secret> {
     Some(Secret { secret: Some(secret::Secret::Value(text)) })
 }
 
-/// Waits until these changes have arrived at Kafka in order.
-pub(crate) async fn until_arrived(arrivals: &Consumer, expected: &[Expected]) -> Result<()> {
+/// Waits until these changes have arrived at Kafka in order; `fault` explains what is repeated.
+pub(crate) async fn until_arrived(arrivals: &Consumer, expected: &[Expected], fault: &str) -> Result<()> {
+    let begun = Instant::now();
     let check = |received: &[Received]| {
         let arrivals: Vec<_> = received.iter().map(ledger::arrival).collect();
         let verdict = oracle::judge(expected, &arrivals);
-        ensure!(verdict.is_kept(), "{verdict:?}");
-        Ok(())
+        ensure!(verdict.is_kept(), "{}", brief(&verdict));
+        Ok(verdict)
     };
-    arrivals.inbox().until(DEADLINE, "all but the dead letters", check).await
+    let verdict = arrivals.inbox().until(DEADLINE, "all but the dead letters", check).await?;
+    Steps::told().done(&format!("all but the dead letters: {}", account(&[verdict], fault, begun)));
+    Ok(())
 }
 
 impl Routes {
