@@ -53,6 +53,7 @@ pub(super) struct Latency {
 }
 
 pub(super) async fn run(source: &Source<'_>, kafka: &Kafka) -> Result<Latencies> {
+    source.workload.checkpoint().await?;
     delivery::create_topic(kafka, NAME).await?;
     let mut routes_api = delivery::routes(source, kafka, NAME).await?;
     let mut capture = capture::serve(source, NAME)?;

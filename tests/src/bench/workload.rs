@@ -70,6 +70,11 @@ impl Workload {
         &self.end_lsn
     }
 
+    /// Lets PostgreSQL write out what the runs have left, which would hold up commits later.
+    pub(super) async fn checkpoint(&self) -> Result<()> {
+        Ok(self.client.batch_execute("CHECKPOINT").await?)
+    }
+
     /// A slot in front of the whole backlog.
     pub(super) async fn slot(&self, name: &str) -> Result<()> {
         let copy = format!("SELECT pg_copy_logical_replication_slot('{BASE_SLOT}', '{name}')");
