@@ -36,9 +36,28 @@ const IN_FORCE: Duration = Duration::from_secs(2);
 const UPDATE: &str = "Konnektr.DigitalTwins.Twin.Update";
 const RENAMED: &str = "Microsoft.DigitalTwins.Twin.Update";
 
-/// Of the twins with an odd number, updates only.
+/// Selects the twins with an odd number.
 const ODD: &str = "ENDS_WITH(subject, '1') OR ENDS_WITH(subject, '3') OR ENDS_WITH(subject, '5')
     OR ENDS_WITH(subject, '7') OR ENDS_WITH(subject, '9')";
+
+/// What the route does from one change to the next.
+const ROUTE_PHASES: [Phase; 8] = [
+    Phase { name: "before", comes: |_| None },
+    Phase { name: "created", comes: |_| Some(UPDATE) },
+    Phase { name: "renaming", comes: |_| Some(RENAMED) },
+    Phase { name: "filtering", comes: |key| is_odd(key).then_some(RENAMED) },
+    Phase { name: "disabled", comes: |_| None },
+    Phase { name: "enabled", comes: |key| is_odd(key).then_some(RENAMED) },
+    Phase { name: "as at first", comes: |_| Some(UPDATE) },
+    Phase { name: "deleted", comes: |_| None },
+];
+
+/// Where the endpoint leads.
+const ENDPOINT_PHASES: [Phase; 3] = [
+    Phase { name: "first", comes: |_| Some("first") },
+    Phase { name: "second", comes: |_| Some("second") },
+    Phase { name: "first again", comes: |_| Some("first") },
+];
 
 fn is_odd(key: &str) -> bool {
     key.ends_with(['1', '3', '5', '7', '9'])
@@ -165,19 +184,9 @@ fn each_change_of_a_route_takes_effect_at_one_position_of_each_partition() -> Re
         assert_eq!(verdict.repeated, 0);
         load.settles_after(twins, fault).await?;
         // And of the other one each partition had one phase after the other, each whole
-        let phases = [
-            Phase { name: "before", comes: |_| None },
-            Phase { name: "created", comes: |_| Some(UPDATE) },
-            Phase { name: "renaming", comes: |_| Some(RENAMED) },
-            Phase { name: "filtering", comes: |key| is_odd(key).then_some(RENAMED) },
-            Phase { name: "disabled", comes: |_| None },
-            Phase { name: "enabled", comes: |key| is_odd(key).then_some(RENAMED) },
-            Phase { name: "as at first", comes: |_| Some(UPDATE) },
-            Phase { name: "deleted", comes: |_| None },
-        ];
         let stream = of(&changing.witness, twins);
         let followed = |received: &[Received]| {
-            follow(&stream, &came(twins, received, |event| event.type_.clone())?, &phases)
+            follow(&stream, &came(twins, received, |event| event.type_.clone())?, &ROUTE_PHASES)
         };
         let begun = Instant::now();
         let count = arrivals.inbox().until(DEADLINE, "each phase of the route", followed).await?;
@@ -185,7 +194,7 @@ fn each_change_of_a_route_takes_effect_at_one_position_of_each_partition() -> Re
             "{} events, {count} by the route in {} phases of {PARTITIONS} partitions, lost 0, repeated 0, reordered 0; \
              drained in {:.1} s",
             stream.len(),
-            phases.len(),
+            ROUTE_PHASES.len(),
             begun.elapsed().as_secs_f64()
         ));
         remove_endpoint(load, name).await?;
@@ -249,20 +258,17 @@ fn each_change_of_a_destination_takes_effect_at_one_position_of_each_partition_a
         assert_eq!(verdict.repeated, 0);
         load.settles_after(twins, fault).await?;
         // And of each partition first some at the one, then some at the other, then the rest at the first again
-        let phases = [
-            Phase { name: "first", comes: |_| Some("first") },
-            Phase { name: "second", comes: |_| Some("second") },
-            Phase { name: "first again", comes: |_| Some("first") },
-        ];
         let stream = of(&together, twins);
         let count = wait::until(DEADLINE, "each phase of the endpoint", async || {
             let came = at_both(twins, [("first", &at_first), ("second", &at_second)])?;
             ensure!(came.len() == stream.len(), "{} of {} have come", came.len(), stream.len());
-            follow(&stream, &came, &phases)
+            follow(&stream, &came, &ENDPOINT_PHASES)
         })
         .await?;
-        load.steps
-            .done(&format!("{count} events at two topics in {} phases, each at one of them", phases.len()));
+        load.steps.done(&format!(
+            "{count} events at two topics in {} phases, each at one of them",
+            ENDPOINT_PHASES.len()
+        ));
         side.remove(load).await
     })
 }

@@ -111,7 +111,7 @@ pub(super) async fn run<P: Protocol>(port: &mut Port, settings: &Settings, one_b
                     let message = settings.topic.topic(&event).map(|topic| {
                         Message { topic, payload: Bytes::from(event.to_structured_json()) }
                     });
-                    match message.and_then(|message| publish(&client, message, settings, up)) {
+                    match message.and_then(|message| publish(&client, message, settings, up.map(|(bounds, _)| bounds))) {
                         Ok(verdict) => {
                             let place = open.insert(token, Instant::now() + settings.ack_deadline());
                             acknowledged.push(verdict.map(move |verdict| (place, verdict)));
@@ -176,9 +176,9 @@ fn publish<'a, P: Protocol>(
     client: &'a P,
     message: Message,
     settings: &Settings,
-    up: Option<(Bounds, Instant)>,
+    bounds: Option<Bounds>,
 ) -> Result<impl Future<Output = Verdict> + Send + use<'a, P>, SinkError> {
-    if let Some((bounds, _)) = up {
+    if let Some(bounds) = bounds {
         bounds.check(&message, settings.qos, P::PROPERTIES_BYTES).map_err(|bytes| {
             let max = bounds.packet_bytes_max;
             SinkError::about_event(
