@@ -1,5 +1,7 @@
 //! Apache Kafka 4.1.1: one KRaft node that is broker and controller.
 
+mod limit;
+
 use std::{
     path::{Path, PathBuf},
     process::Command,

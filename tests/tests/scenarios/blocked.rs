@@ -1,11 +1,6 @@
 //! Events that cannot be delivered: they stay, and block what is behind them, visibly.
 
 use anyhow::{Context as _, Result, ensure};
-use rdkafka::{
-    ClientConfig,
-    admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier},
-    client::DefaultClientContext,
-};
 use serde_json::json;
 use twinroute_proto::{
     capture::v1::{
@@ -55,12 +50,7 @@ fn an_event_too_large_for_kafka_blocks_its_partition_until_the_topic_takes_it() 
         load.until_arrived("beside", 400).await?;
         load.until_confirmed(written).await?;
         // When the topic takes larger ones
-        let kafka: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", load.stack.servers.kafka.brokers()).create()?;
-        let larger =
-            AlterConfig::new(ResourceSpecifier::Topic(KAFKA_TOPIC)).set("max.message.bytes", "10000000");
-        let altered = kafka.alter_configs([&larger], &AdminOptions::new()).await?;
-        ensure!(altered.iter().all(Result::is_ok), "{altered:?}");
+        load.stack.servers.kafka.limit_records(KAFKA_TOPIC, 10_000_000).await?;
         // Then all arrives
         load.settles("too-large").await?;
         load.settles("beside").await?;

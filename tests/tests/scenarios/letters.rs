@@ -1,11 +1,6 @@
 //! A source with a route to Kafka, whose endpoint has a container for dead letters: the scene of what cannot be delivered.
 
-use anyhow::{Context as _, Result, ensure};
-use rdkafka::{
-    ClientConfig,
-    admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier},
-    client::DefaultClientContext,
-};
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tonic::transport::Channel;
@@ -92,16 +87,9 @@ impl<'s> Letters<'s> {
         Ok(worker)
     }
 
-    /// From now on the topic takes records up to this size.
+    /// From now on the topic takes records up to this size, and no larger ones.
     pub(crate) async fn limit_records(&self, bytes: usize) -> Result<()> {
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", broker().await?.brokers()).create()?;
-        let bytes = bytes.to_string();
-        let topic = ResourceSpecifier::Topic(self.source.subscription());
-        let limit = AlterConfig::new(topic).set("max.message.bytes", &bytes);
-        let altered = admin.alter_configs([&limit], &AdminOptions::new()).await?;
-        ensure!(altered.iter().all(Result::is_ok), "{altered:?}");
-        Ok(())
+        broker().await?.limit_records(self.source.subscription(), bytes).await
     }
 
     /// The worker.

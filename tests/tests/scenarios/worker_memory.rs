@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use rdkafka::{
     ClientConfig,
-    admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
 };
 use twinroute_proto::routes::v1::{KafkaOptions, MqttOptions, endpoint::Destination};
@@ -13,6 +13,7 @@ use twinroute_tests::{
     consumers::{Consumer, kafka, kusto, mqtt},
     oracle::Expected,
     proxy::Proxy,
+    servers::kafka::Kafka,
     stack::{GRAPH, KAFKA_TOPIC, KUSTO_DATABASE, MQTT_TOPIC, Stack, Steps},
     twins::{Graph, bulk::Bulk, ledger},
     usage,
@@ -30,7 +31,7 @@ const KAFKA_ENDPOINTS: usize = 5;
 const MQTT_ENDPOINTS: usize = 4;
 
 /// Bytes of the largest record that the topics take.
-const RECORD_BYTES_MAX: &str = "8388608";
+const RECORD_BYTES_MAX: usize = 8 << 20;
 
 /// The transactions of a round: twins, and the bytes of their documents; 0 for the smallest there are.
 const TRANSACTIONS: [(&str, i32, usize); 3] =
@@ -87,7 +88,8 @@ impl Scene {
         let mqtt = mqtt::consume("127.0.0.1", port, MQTT_TOPIC).await?;
         scene.consumers.extend([("kusto".to_owned(), kusto), ("mqtt".to_owned(), mqtt)]);
         let topics: Vec<_> = (0..KAFKA_ENDPOINTS).map(|at| format!("crowd-{at}")).collect();
-        make_topics(&brokers, topics.iter().map(String::as_str).chain([KAFKA_TOPIC])).await?;
+        make_topics(&scene.stack.servers.kafka, topics.iter().map(String::as_str).chain([KAFKA_TOPIC]))
+            .await?;
         scene.consumers.push(("kafka".to_owned(), kafka::consume(&brokers, KAFKA_TOPIC)?));
         for topic in topics {
             let options = KafkaOptions {
@@ -173,19 +175,14 @@ impl Scene {
 }
 
 /// Makes topics that are missing, and lets all of them take large records.
-async fn make_topics(brokers: &str, topics: impl Iterator<Item = &str> + Clone) -> Result<()> {
+async fn make_topics(kafka: &Kafka, topics: impl Iterator<Item = &str> + Clone) -> Result<()> {
     let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", brokers).create()?;
-    let options = AdminOptions::new();
+        ClientConfig::new().set("bootstrap.servers", kafka.brokers()).create()?;
     let new: Vec<_> = topics.clone().map(|name| NewTopic::new(name, 4, TopicReplication::Fixed(1))).collect();
     // One may be there already.
-    admin.create_topics(&new, &options).await?;
-    let configs: Vec<_> = topics
-        .map(|name| {
-            AlterConfig::new(ResourceSpecifier::Topic(name)).set("max.message.bytes", RECORD_BYTES_MAX)
-        })
-        .collect();
-    let altered = admin.alter_configs(&configs, &options).await?;
-    ensure!(altered.iter().all(Result::is_ok), "{altered:?}");
+    admin.create_topics(&new, &AdminOptions::new()).await?;
+    for topic in topics {
+        kafka.limit_records(topic, RECORD_BYTES_MAX).await?;
+    }
     Ok(())
 }
