@@ -34,6 +34,8 @@ pub struct StreamMetrics {
     pub partitions: Gauge,
     /// Partitions that a poison event blocks.
     pub poisoned_partitions: Gauge,
+    /// Partitions that wait for a newer route table than the worker has.
+    pub partitions_awaiting_routes: Gauge,
     /// Credit that capture has left, in items.
     pub credit_events: Gauge,
     /// Version of the route table in force.
@@ -134,6 +136,11 @@ impl StreamMetrics {
         gauge("unsettled_events", "Items received and not settled", &metrics.unsettled_events);
         gauge("partitions", "Partitions held", &metrics.partitions);
         gauge("poisoned_partitions", "Partitions that a poison event blocks", &metrics.poisoned_partitions);
+        gauge(
+            "partitions_awaiting_routes",
+            "Partitions that wait for a newer route table, since events of theirs were delivered under one",
+            &metrics.partitions_awaiting_routes,
+        );
         gauge("credit_events", "Items that capture may still send", &metrics.credit_events);
         gauge("route_table_version", "Version of the route table in force", &metrics.route_table_version);
         registry.register(

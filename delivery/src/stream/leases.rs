@@ -165,6 +165,11 @@ impl Leases {
         free.find_map(|(&partition, held)| held.waiting.pop_front().map(|batch| (partition, batch)))
     }
 
+    /// How many partitions wait for a newer routing.
+    pub(super) fn awaiting(&self, version: u64) -> usize {
+        self.held.values().filter(|held| held.min_version > version).count()
+    }
+
     /// The version of the routing that something waits for.
     pub(super) fn awaited_version(&self, version: u64) -> Option<u64> {
         let waiting =

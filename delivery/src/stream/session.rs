@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tonic::Streaming;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 use twinroute_common::partition::Epoch;
 use twinroute_common::render::Renderer;
 use twinroute_proto::capture::v1::SubscribeResponse;
@@ -163,7 +163,7 @@ impl<'c> Session<'c> {
             self.leases.revoke(id, &revoked, deadline, Instant::now());
         }
         if min_version > self.version {
-            info!(version = self.version, min_version, "partitions wait for a newer route table");
+            warn!(version = self.version, min_version, "partitions wait for a newer route table");
         }
         let holdings = granted.into_iter().map(|Granted { partition, epoch, resume_after }| {
             let lease = self.settlement.grant(partition, epoch);
@@ -282,6 +282,7 @@ impl<'c> Session<'c> {
         metrics.oldest_unsettled_age_seconds.set(age);
         metrics.partitions.set(number(self.leases.len() as u64));
         metrics.poisoned_partitions.set(number(self.leases.poisoned() as u64));
+        metrics.partitions_awaiting_routes.set(number(self.leases.awaiting(self.version) as u64));
         if self.leases.poisoned() == 0 {
             self.context.poison.send_if_modified(|poison| poison.take().is_some());
         }

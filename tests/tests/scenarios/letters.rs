@@ -42,8 +42,8 @@ pub(crate) fn letters(name: &str, scenario: impl AsyncFnOnce(&mut Letters<'_>) -
     source(name, json!({}), async |source| scenario(&mut Letters::start(source).await?).await)
 }
 
-/// The broker that these scenarios share, on which nothing is ever stopped.
-async fn broker() -> Result<&'static Kafka> {
+/// The broker that scenarios share, on which nothing is ever stopped.
+pub(crate) async fn broker() -> Result<&'static Kafka> {
     static KAFKA: OnceCell<Kafka> = OnceCell::const_new();
     KAFKA.get_or_try_init(async || Kafka::start(&scene::dir("letters")?.join("kafka")).await).await
 }
@@ -57,7 +57,7 @@ impl<'s> Letters<'s> {
             sas: value(sas::token_with("w")),
             read_sas: value(sas::token_with("rld")),
         };
-        let routes = Routes::start(source, broker().await?.brokers(), None, container).await?;
+        let routes = Routes::start(source, broker().await?.brokers(), None, Some(container)).await?;
         let arrivals = kafka::consume(&broker().await?.brokers(), source.subscription())?;
         Ok(Self { source, azurite, blobs, arrivals, routes, worker: None })
     }

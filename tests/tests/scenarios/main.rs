@@ -54,6 +54,7 @@ mod full_disk;
 mod gaps;
 mod group;
 mod handover;
+mod kept_table;
 mod kills;
 mod lost_slot;
 mod outage;

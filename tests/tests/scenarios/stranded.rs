@@ -61,7 +61,7 @@ impl<'s> Stranded<'s> {
             sas: value(sas::token_with("w")),
             read_sas: None,
         };
-        let routes = Routes::start(source, kafka.brokers(), Some(policy), container).await?;
+        let routes = Routes::start(source, kafka.brokers(), Some(policy), Some(container)).await?;
         let arrivals = kafka::attach(&kafka.brokers(), source.subscription()).await?;
         let workers = Vec::new();
         Ok(Self { source, kafka, backlog, letters, workers, arrivals, routes, workers_started: 0, azurite })

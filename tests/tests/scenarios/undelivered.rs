@@ -60,7 +60,7 @@ impl Routes {
         source: &Source,
         brokers: String,
         policy: Option<DeliveryPolicy>,
-        container: DeadLetterContainer,
+        container: Option<DeadLetterContainer>,
     ) -> Result<Self> {
         let settings = json!({ "postgres": { "url": source.url() }, "secrets": { "key": SEALING_KEY } });
         let mut service = Service::start(Program::RoutesApi, "routes-api", settings, source.dir())?;
@@ -75,7 +75,7 @@ impl Routes {
             name: ENDPOINT.to_owned(),
             destination: Some(Destination::Kafka(kafka)),
             delivery_policy: policy,
-            dead_letter: Some(container),
+            dead_letter: container,
             ..Endpoint::default()
         };
         let route = EventRoute {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use tracing::{info, warn};
+use tracing::warn;
 use twinroute_common::causes::Causes;
 use twinroute_common::event::{EventData, Item, PoisonEvent};
 use twinroute_common::render::{Poison, RenderError};
@@ -62,7 +62,7 @@ impl Session<'_> {
         let poison = intake.finish()?;
         self.end_poison(poison);
         if let Some(awaited) = self.leases.awaited_version(self.version) {
-            info!(version = self.version, awaited, "partitions wait for a newer route table");
+            warn!(version = self.version, awaited, "partitions wait for a newer route table");
         }
         Ok(())
     }
