@@ -3,6 +3,7 @@
 mod damage;
 mod overflow;
 mod release;
+mod window;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::FuturesUnordered;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use prometheus_client::metrics::counter::Counter;
 use twinroute_common::backoff::Backoff;
 
@@ -26,9 +27,6 @@ use crate::space::{Share, Spaces};
 
 /// Waits after an operation on the store, or the end of an event without it, has failed.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
-
-/// A segment that is being read is there twice: as it is stored, and as its events.
-const READING_COPIES: u64 = 2;
 
 /// Where and how events are parked.
 #[derive(Clone)]
@@ -48,6 +46,8 @@ pub(super) struct Parking {
     /// Partitions that are held, of so many.
     share: (usize, u32),
     read_bytes_max: u64,
+    /// Partitions in which an event blocks its key until an operator helps.
+    blocked: HashSet<u32>,
     shelves: HashMap<u32, Place>,
     /// Shelves that have something to do, in turn.
     busy: VecDeque<u32>,
@@ -126,6 +126,7 @@ impl Parking {
             parked_bytes_max: 0,
             share: (0, 0),
             read_bytes_max: 0,
+            blocked: HashSet::new(),
             shelves: HashMap::new(),
             busy: VecDeque::new(),
             running: FuturesUnordered::new(),
@@ -223,12 +224,13 @@ impl Parking {
     /// Starts what can be started, and gives the lane what stands at the front.
     pub(super) fn advance(&mut self, lane: &mut Lane, conditions: Conditions, now: Instant) {
         self.lacks_space = false;
+        self.blocked = if lane.has_setbacks() { lane.blocked_partitions() } else { HashSet::new() };
         let mut stock = if self.busy.is_empty() { Stock::default() } else { self.stock() };
         self.hold(stock);
         for _ in 0..self.busy.len() {
             let Some(partition) = self.busy.pop_front() else { break };
-            let leave = self.leave(stock, conditions);
-            let is_limited = leave.read_bytes < self.wanted_bytes(stock, conditions);
+            let leave = self.leave(partition, stock, conditions);
+            let is_limited = leave.read_bytes < self.wanted_bytes(partition, stock, conditions);
             let Some(place) = self.shelves.get_mut(&partition) else { continue };
             self.lacks_space |= place.shelf.lacks_space(leave, is_limited);
             for delivery in place.shelf.take_direct(leave) {
@@ -241,6 +243,9 @@ impl Parking {
                 let after = place.shelf.stock();
                 stock.writing_bytes += after.writing_bytes - before.writing_bytes;
                 stock.reading_bytes += after.reading_bytes - before.reading_bytes;
+                if self.blocked.contains(&partition) {
+                    stock.blocked_bytes += after.reading_bytes - before.reading_bytes;
+                }
                 let (store, lease) = (store.clone(), place.shelf.lease());
                 let folder = store.folder(&self.endpoint, partition);
                 let run = async move {
@@ -260,57 +265,9 @@ impl Parking {
         self.busy.rotate_left(first);
     }
 
-    fn leave(&self, stock: Stock, conditions: Conditions) -> Leave {
-        let Stock { bytes, writing_bytes, .. } = stock;
-        Leave {
-            park: conditions.diverted,
-            read_bytes: self.wanted_bytes(stock, conditions).min(self.readable_bytes(stock, conditions)),
-            write_bytes: self.share_bytes_max().saturating_sub(bytes + writing_bytes),
-            copy_bytes: self.written.free(false),
-        }
-    }
-
-    /// Bytes that would be read if there were space.
-    fn wanted_bytes(&self, stock: Stock, Conditions { tripped, .. }: Conditions) -> u64 {
-        match stock.in_memory_bytes() {
-            // One is read however large it is: otherwise the backlog would never be tried.
-            0 => u64::MAX,
-            _ if tripped => 0,
-            in_memory => self.read_bytes_max.saturating_sub(in_memory),
-        }
-    }
-
-    /// Bytes that there is space to read. A common segment always has some where there is no other: its destination goes on.
-    fn readable_bytes(&self, stock: Stock, conditions: Conditions) -> u64 {
-        let segment_bytes_max = self.context.as_ref().map_or(0, |context| context.settings.segment_bytes_max);
-        let always = if stock.in_memory_bytes() == 0 { segment_bytes_max.saturating_mul(2) } else { 0 };
-        (self.read.free(conditions.away) / READING_COPIES).max(always)
-    }
-
-    /// Takes of the space of all endpoints what there is now.
-    fn hold(&mut self, stock: Stock) {
-        self.written.hold(stock.writing_bytes);
-        self.read.hold(stock.reading_bytes * READING_COPIES + stock.read_bytes);
-    }
-
     /// Something is begun as soon as other endpoints leave space for it, of which nobody is told.
     pub(super) fn lacks_space(&self) -> bool {
         self.lacks_space
-    }
-
-    fn stock(&self) -> Stock {
-        let mut sum = Stock::default();
-        for Place { shelf, .. } in self.shelves.values() {
-            let Stock { bytes, writing_bytes, unread_events, reading_bytes, read_bytes, waiting_events } =
-                shelf.stock();
-            sum.bytes += bytes;
-            sum.writing_bytes += writing_bytes;
-            sum.unread_events += unread_events;
-            sum.reading_bytes += reading_bytes;
-            sum.read_bytes += read_bytes;
-            sum.waiting_events += waiting_events;
-        }
-        sum
     }
 
     /// The next operation that comes to its end; never, while none runs.
@@ -362,14 +319,17 @@ impl Parking {
         if self.busy.is_empty() || self.running.len() >= operations_max as usize {
             return None;
         }
-        let leave = self.leave(self.stock(), conditions);
-        let busy = self.busy.iter().filter_map(|partition| self.shelves.get(partition));
-        let overflow = |shelf: &Shelf| {
+        let stock = self.stock();
+        let overflow = |shelf: &Shelf, leave: Leave| {
             let at = shelf.overflows_at(leave).filter(|_| conditions.gives_up)?;
             Some(self.overflow_from.map_or(at, |from| from.max(at)))
         };
-        busy.filter_map(|Place { shelf, .. }| shelf.due_at(leave).into_iter().chain(overflow(shelf)).min())
-            .min()
+        let due_at = |partition: &u32| {
+            let Place { shelf, .. } = self.shelves.get(partition)?;
+            let leave = self.leave(*partition, stock, conditions);
+            shelf.due_at(leave).into_iter().chain(overflow(shelf, leave)).min()
+        };
+        self.busy.iter().filter_map(due_at).min()
     }
 
     /// What is parked.

@@ -17,7 +17,15 @@ impl Shelf {
         let writing_bytes = self.writing.as_ref().map_or(0, |writing| writing.bytes);
         let is_reading = matches!(self.running, Some(Operation::Read(..)));
         let reading_bytes = if is_reading { self.segments.reading_bytes() } else { 0 };
-        Stock { bytes, writing_bytes, unread_events, reading_bytes, read_bytes, waiting_events }
+        Stock {
+            bytes,
+            writing_bytes,
+            unread_events,
+            reading_bytes,
+            read_bytes,
+            blocked_bytes: 0,
+            waiting_events,
+        }
     }
 
     /// It is known what there is.
@@ -57,6 +65,8 @@ pub struct Stock {
     pub reading_bytes: u64,
     /// Size of the segments that are with the lane in bytes.
     pub read_bytes: u64,
+    /// Of what is read back or being read, what is in partitions in which an event blocks its key, in bytes.
+    pub blocked_bytes: u64,
     /// Events that wait to be parked, or for what is before them.
     pub waiting_events: u64,
 }

@@ -17,9 +17,13 @@ impl Parking {
         if !conditions.gives_up || self.overflow_from.is_some_and(|from| from > now) {
             return None;
         }
-        let leave = self.leave(self.stock(), conditions);
-        let Self { busy, shelves, .. } = self;
-        busy.iter().find_map(|partition| shelves.get_mut(partition)?.shelf.next_overflow(leave, now))
+        let stock = self.stock();
+        let leaves =
+            self.busy.iter().map(|partition| (*partition, self.leave(*partition, stock, conditions)));
+        let leaves: Vec<_> = leaves.collect();
+        leaves
+            .into_iter()
+            .find_map(|(partition, leave)| self.shelves.get_mut(&partition)?.shelf.next_overflow(leave, now))
     }
 
     /// An event was given up. An item that needs nothing more by it is added to `settled`.

@@ -1,16 +1,19 @@
 //! Tests of parking, with a sink that the test plays and a store in a directory.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tempfile::TempDir;
+use twinroute_common::cloud_event::CloudEvent;
 use twinroute_common::partition::Epoch;
 
-use super::{delivery, start};
+use super::{delivery, error, start};
 use crate::backlog::store::Store;
 use crate::config::BacklogSettings;
+use crate::delivery::{Delivery, Origin};
 use crate::endpoint::{EndpointHandle, EndpointReport, LeaseSet, ParkingContext, State};
 use crate::holdings::Holding;
-use crate::settlement::LeaseId;
+use crate::settlement::{ItemRef, LeaseId};
 use crate::sink::Verdict;
 use crate::test_scene::{FarEnd, Scene};
 
@@ -119,6 +122,41 @@ async fn the_next_holder_delivers_what_is_left() {
     assert_eq!(rest, ["2", "3"]);
     let mut report = handle.report().clone();
     report.wait_for(|report| report.undelivered == 0 && report.parked_bytes == 0).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_blocked_in_one_partition_leaves_the_others_their_window() {
+    // given a backlog of two partitions, in segments of which each alone is more than is read at a time
+    let (mut scene, _root) = scene().await;
+    if let Some(parking) = &mut scene.context.parking {
+        parking.settings.read_bytes_max = 1_000;
+    }
+    let epoch = Epoch { generation: 1, counter: 1 };
+    scene.context.holdings.grant([(1, Holding { lease: LeaseId(1), epoch, settled: None })]);
+    let (handle, mut sink) = start(&mut scene).await;
+    sink.lose();
+    for (number, key, partition) in [(1, "a", 0), (2, "b", 1), (3, "c", 0), (4, "d", 1)] {
+        handle.deliver(vec![large(number, key, partition)]).unwrap();
+        assert_eq!(scene.settled(1).await, [number]);
+    }
+
+    // when the destination is back, and refuses the first event for good
+    sink.connect();
+    let (token, refused) = sink.next().await.unwrap();
+    sink.answer(token, Verdict::Permanent(error())).await;
+
+    // then it gets those of the other partition
+    let others = if refused == "1" { ["2", "4"] } else { ["1", "3"] };
+    assert_eq!(take(&mut sink, 2).await, others);
+}
+
+/// An event of more than 2,000 bytes.
+fn large(number: u32, key: &str, partition: u32) -> Delivery {
+    let Delivery { event, .. } = delivery(1, key, number);
+    let data = format!(r#"{{"text":"{}"}}"#, "x".repeat(2_000));
+    let event = CloudEvent { data: data.into(), ..CloudEvent::clone(&event) };
+    let item = ItemRef { lease: LeaseId(1), batch: 1, item: number, partition };
+    Delivery { origin: Origin::Stream(item), event: Arc::new(event) }
 }
 
 #[tokio::test]
