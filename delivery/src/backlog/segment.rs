@@ -31,6 +31,9 @@ pub enum Damage {
     /// What follows the head line is not what was written.
     #[error("its checksum is wrong: it is torn or was changed")]
     Checksum,
+    /// It is not there, and no holder of its partition has deleted it.
+    #[error("it is not in the store any more, and no worker has deleted it")]
+    Missing,
     /// A line is no event, though the checksum is right: another version wrote it.
     #[error("its line {0} is no event that this version knows")]
     Line(usize),

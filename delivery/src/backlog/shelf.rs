@@ -24,7 +24,7 @@ pub use self::stock::{Damaged, Stock, Trouble};
 use super::claim::{self, Claim, Finding, Found, Listed};
 use super::name::{Folder, ObjectKind, SegmentName};
 use super::operation::{Operation, Outcome};
-use super::segment;
+use super::segment::{self, Damage};
 use crate::delivery::{Delivery, Origin, Parked};
 use crate::settlement::LeaseId;
 
@@ -38,6 +38,8 @@ pub struct Shelf {
     settled: Option<String>,
     limits: ShelfLimits,
     phase: Phase,
+    /// Since when the claim is durable.
+    claimed_at: Option<Instant>,
     /// Written under this epoch.
     written: u64,
     segments: Segments,
@@ -107,6 +109,7 @@ impl Shelf {
             settled,
             limits,
             phase: Phase::Unknown,
+            claimed_at: None,
             written: 0,
             segments: Segments::default(),
             garbage: Vec::new(),
@@ -201,10 +204,10 @@ impl Shelf {
         self.limits.backoff.reset();
         match (operation, outcome) {
             (Operation::List, Outcome::Listed(objects, claim)) => self.listed(&objects, claim.as_ref(), now),
-            (Operation::Claim(..), _) => self.phase = Phase::Claimed,
+            (Operation::Claim(..), _) => self.claimed(now),
             (Operation::Write(..), _) => taken.durable = self.written(now),
             (Operation::Read(..), Outcome::Read(content, delivered)) => {
-                taken.loaded = self.read(content.as_deref(), &delivered);
+                taken.loaded = self.read(content.as_deref(), &delivered, now);
             }
             (Operation::Rename(..), _) => taken.skipped = self.set_aside(),
             (Operation::Delete(objects), _) => self.deleted(&objects),
@@ -224,7 +227,7 @@ impl Shelf {
             Finding::Backlog { segments, garbage } => {
                 for Found { name, cut, bytes, age } in segments {
                     let since = now.checked_sub(age).unwrap_or(now);
-                    self.segments.push(Stored { name, cut, bytes, since });
+                    self.segments.push(Stored { name, cut, bytes, since, is_adopted: true });
                 }
                 self.garbage = garbage;
                 // An endpoint that was deleted and made again writes on under its epoch.
@@ -237,21 +240,32 @@ impl Shelf {
                     _ => None,
                 });
                 self.written = own.max().unwrap_or_default();
-                self.phase = if claimed == Some(self.epoch) { Phase::Claimed } else { Phase::Known };
+                self.phase = Phase::Known;
+                if claimed == Some(self.epoch) {
+                    self.claimed(now);
+                }
             }
         }
     }
 
+    fn claimed(&mut self, now: Instant) {
+        self.phase = Phase::Claimed;
+        self.claimed_at = Some(now);
+    }
+
     fn written(&mut self, now: Instant) -> Vec<Origin> {
         let Some(Writing { name, deliveries, bytes }) = self.writing.take() else { return Vec::new() };
-        self.segments.push(Stored { name, cut: None, bytes, since: now });
+        self.segments.push(Stored { name, cut: None, bytes, since: now, is_adopted: false });
         deliveries.into_iter().map(|delivery| delivery.origin).collect()
     }
 
-    fn read(&mut self, content: Option<&[u8]>, delivered: &[u32]) -> Vec<Delivery> {
+    fn read(&mut self, content: Option<&[u8]>, delivered: &[u32], now: Instant) -> Vec<Delivery> {
         let Some(content) = content else {
-            // A former holder delivered it, and could still delete it after this one had claimed it.
-            self.segments.vanished();
+            if self.may_be_delivered(now) {
+                self.segments.delivered_before();
+            } else {
+                self.segments.damaged(Damage::Missing);
+            }
             return Vec::new();
         };
         let events = match segment::decode(content) {
@@ -268,6 +282,12 @@ impl Shelf {
             event,
         };
         loaded.into_iter().map(delivery).collect()
+    }
+
+    /// A former holder that had delivered the segment could still delete it after this one had claimed it.
+    fn may_be_delivered(&self, now: Instant) -> bool {
+        let is_adopted = self.segments.reading().is_some_and(|stored| stored.is_adopted);
+        is_adopted && self.claimed_at.is_some_and(|claimed_at| now < claimed_at + self.limits.former_ends)
     }
 
     fn deleted(&mut self, objects: &[String]) {

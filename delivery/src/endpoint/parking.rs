@@ -28,6 +28,9 @@ use crate::space::{Share, Spaces};
 /// Waits after an operation on the store, or the end of an event without it, has failed.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
+/// An operation on the store that was begun is over after so many times what it may take: its answer may be late.
+const OPERATION_TRIES: u32 = 2;
+
 /// Where and how events are parked.
 #[derive(Clone)]
 pub struct ParkingContext {
@@ -170,6 +173,7 @@ impl Parking {
             let limits = ShelfLimits {
                 segment_bytes_max: settings.segment_bytes_max,
                 segment_linger: settings.segment_linger(),
+                former_ends: settings.operation_timeout() * OPERATION_TRIES,
                 backoff: Backoff::new(first, longest),
             };
             let lease = (holding.lease, holding.epoch);

@@ -39,6 +39,7 @@ impl Holder {
         let limits = ShelfLimits {
             segment_bytes_max: 1_500,
             segment_linger: Duration::from_millis(50),
+            former_ends: Duration::from_secs(3_600),
             backoff: Backoff::seeded(Duration::from_millis(1), Duration::from_millis(1), 1),
         };
         Self {

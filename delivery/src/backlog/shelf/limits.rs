@@ -11,6 +11,8 @@ pub struct ShelfLimits {
     pub segment_bytes_max: u64,
     /// And when the first of them has waited so long.
     pub segment_linger: Duration,
+    /// So long after the claim an operation of a former holder may still come to its end.
+    pub former_ends: Duration,
     /// Waits after a failed operation.
     pub backoff: Backoff,
 }

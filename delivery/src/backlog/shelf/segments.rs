@@ -18,6 +18,8 @@ pub(super) struct Stored {
     pub(super) bytes: u64,
     /// Since when it is there.
     pub(super) since: Instant,
+    /// Another holder wrote it, or an endpoint of the same name that was deleted.
+    pub(super) is_adopted: bool,
 }
 
 /// Segments from the first that is not deleted to the last that was written. All questions but the rare ones take the
@@ -130,10 +132,10 @@ impl Segments {
         self.entries.get(place).filter(is_stored).map(|_| place)
     }
 
-    /// Size of the segment that is being read, in bytes.
-    pub(super) fn reading_bytes(&self) -> u64 {
+    /// The segment that is being read.
+    pub(super) fn reading(&self) -> Option<&Stored> {
         let mut reading = self.entries.iter().filter(|entry| matches!(entry.state, State::Reading));
-        reading.next().map_or(0, |entry| entry.stored.bytes)
+        reading.next().map(|entry| &entry.stored)
     }
 
     /// The segment that was being read has these events. Those that are valid and not delivered, with the segment's id and
@@ -164,8 +166,8 @@ impl Segments {
         open
     }
 
-    /// The segment that was being read is not there any more.
-    pub(super) fn vanished(&mut self) {
+    /// The segment that was being read was delivered by a former holder, and deleted.
+    pub(super) fn delivered_before(&mut self) {
         self.loaded(Vec::new(), &[]);
     }
 

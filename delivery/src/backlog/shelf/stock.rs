@@ -16,7 +16,8 @@ impl Shelf {
         let waiting_events = (writing + self.overflow.len() + self.behind.len()) as u64;
         let writing_bytes = self.writing.as_ref().map_or(0, |writing| writing.bytes);
         let is_reading = matches!(self.running, Some(Operation::Read(..)));
-        let reading_bytes = if is_reading { self.segments.reading_bytes() } else { 0 };
+        let reading_bytes =
+            if is_reading { self.segments.reading().map_or(0, |stored| stored.bytes) } else { 0 };
         Stock {
             bytes,
             writing_bytes,

@@ -15,6 +15,7 @@ fn shelf(counter: u64) -> Shelf {
     let limits = ShelfLimits {
         segment_bytes_max: 1,
         segment_linger: Duration::from_millis(200),
+        former_ends: Duration::from_secs(60),
         backoff: Backoff::seeded(Duration::from_secs(1), Duration::from_secs(1), 7),
     };
     let lease = (LeaseId(counter), Epoch { generation: 1, counter });
@@ -33,8 +34,8 @@ fn step(shelf: &mut Shelf, outcome: Outcome, now: Instant) -> Option<Operation> 
     operation
 }
 
-/// A shelf with two parked segments of one event each, of which the first is found damaged; and the paths of both.
-fn damaged(now: Instant) -> (Shelf, [String; 2]) {
+/// A shelf with two parked segments of one event each, and their paths.
+fn written(now: Instant) -> (Shelf, [String; 2]) {
     let mut shelf = shelf(1);
     shelf.push(delivery(1), now);
     step(&mut shelf, Outcome::Listed(Vec::new(), None), now);
@@ -48,6 +49,12 @@ fn damaged(now: Instant) -> (Shelf, [String; 2]) {
         let Some(Operation::Write(object, _)) = written else { panic!("{written:?}") };
         object
     });
+    (shelf, segments)
+}
+
+/// The same, and the first is found damaged.
+fn damaged(now: Instant) -> (Shelf, [String; 2]) {
+    let (mut shelf, segments) = written(now);
     let read = step(&mut shelf, Outcome::Read(Some("torn".into()), Vec::new()), now);
     assert!(matches!(read, Some(Operation::Read(..))), "{read:?}");
     (shelf, segments)
@@ -158,6 +165,32 @@ fn what_a_later_holder_has_claimed_is_left_alone_and_said() {
 }
 
 #[test]
+fn a_segment_that_is_gone_is_damaged_unless_a_former_holder_may_have_deleted_it() {
+    let now = Instant::now();
+    // given a segment that the holder itself has written, when it is gone, then it is damaged
+    let (mut own, [first, _]) = written(now);
+    step(&mut own, Outcome::Read(None, Vec::new()), now);
+    assert!(matches!(own.damaged(), Some(Damaged { damage: Damage::Missing, .. })));
+
+    // given one of a former holder, when it is gone at once, then that one has delivered it
+    let adopting = |read_at: Instant| {
+        let mut next = shelf(2);
+        let listed = Listed { object: first.clone(), bytes: 2, age: Duration::ZERO };
+        step(&mut next, Outcome::Listed(vec![listed], None), now);
+        step(&mut next, Outcome::Done, now);
+        assert!(matches!(next.start(LEAVE, read_at), Some(Operation::Read(..))));
+        next.take(Outcome::Read(None, Vec::new()), read_at);
+        next
+    };
+    let soon = adopting(now + Duration::from_secs(59));
+    assert_eq!((soon.damaged(), soon.stock().unread_events), (None, 0));
+
+    // when it is gone long after the former holder had its end, then it is damaged
+    let late = adopting(now + Duration::from_secs(60));
+    assert!(matches!(late.damaged(), Some(Damaged { damage: Damage::Missing, events: 1, .. })));
+}
+
+#[test]
 fn a_failing_write_leaves_reads_their_turn_and_keeps_its_place() {
     // given one parked event, and another whose write fails
     let now = Instant::now();
@@ -175,7 +208,7 @@ fn a_failing_write_leaves_reads_their_turn_and_keeps_its_place() {
     let read = shelf.start(LEAVE, now);
     assert!(matches!(read, Some(Operation::Read(..))), "{read:?}");
     assert!(matches!(shelf.trouble(), Some(Trouble::Store(_))));
-    shelf.take(Outcome::Read(None, Vec::new()), now);
+    shelf.take(Outcome::Failed("no answer".to_owned()), now);
 
     // and the write is tried again when its wait is over, before what comes later
     shelf.push(delivery(3), now);

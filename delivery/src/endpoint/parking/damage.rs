@@ -39,7 +39,7 @@ impl Parking {
             object,
             partition,
             events,
-            "a damaged segment was skipped, and its events are given up: {damage}; its content is kept beside the backlog",
+            "a damaged segment was skipped, and its events are given up: {damage}; what is left of it is kept beside the backlog",
         );
     }
 }
