@@ -60,6 +60,8 @@ pub(super) struct Parking {
     read: Share,
     /// Something could be begun, and there is no space for it.
     lacks_space: bool,
+    /// Something waits to be parked, and the endpoint's bound leaves no room for it.
+    is_full: bool,
     /// Waits after something could not be given up for want of room, and until when.
     overflow_backoff: Backoff,
     overflow_from: Option<Instant>,
@@ -136,6 +138,7 @@ impl Parking {
             written: spaces.written.share(),
             read: spaces.read.share(),
             lacks_space: false,
+            is_full: false,
             overflow_backoff: Backoff::new(RETRY.0, RETRY.1),
             overflow_from: None,
             skipped_segments,
@@ -227,7 +230,7 @@ impl Parking {
 
     /// Starts what can be started, and gives the lane what stands at the front.
     pub(super) fn advance(&mut self, lane: &mut Lane, conditions: Conditions, now: Instant) {
-        self.lacks_space = false;
+        (self.lacks_space, self.is_full) = (false, false);
         self.blocked = if lane.has_setbacks() { lane.blocked_partitions() } else { HashSet::new() };
         let mut stock = if self.busy.is_empty() { Stock::default() } else { self.stock() };
         self.hold(stock);
@@ -258,6 +261,7 @@ impl Parking {
                 };
                 self.running.push(run.boxed());
             }
+            self.is_full |= place.shelf.overflows_at(leave).is_some();
             place.is_busy = !place.shelf.is_idle();
             if place.is_busy {
                 self.busy.push_back(partition);
@@ -343,7 +347,7 @@ impl Parking {
         // What needs an operator is told first, and always the same of it.
         let rank = |trouble: &Trouble| match trouble {
             Trouble::Damaged(damaged) => damaged.partition,
-            Trouble::Fenced { .. } | Trouble::Store(_) => u32::MAX,
+            Trouble::Fenced { .. } | Trouble::Store(_) | Trouble::Full { .. } => u32::MAX,
         };
         Parkings {
             stock: self.stock(),

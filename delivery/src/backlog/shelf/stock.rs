@@ -112,6 +112,14 @@ pub enum Trouble {
         /// The partition.
         partition: u32,
     },
+    /// Events wait to be parked, and the endpoint's bound leaves no room.
+    #[error(
+        "the parked backlog is full: it has reached this worker's part of parked_bytes_max ({bytes_max} bytes), and newer events          wait unacknowledged, in the end those of other endpoints too; mend the destination, raise parked_bytes_max, or let          on_full be DEAD_LETTER"
+    )]
+    Full {
+        /// The endpoint's bound over all workers.
+        bytes_max: u64,
+    },
     /// An operation on the store fails and is tried again.
     #[error("events cannot be parked or read back: {0}")]
     Store(String),

@@ -60,6 +60,11 @@ impl Parking {
         }
     }
 
+    /// Something waits to be parked, and there is no room for it.
+    pub(in crate::endpoint) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
     /// The bound of what all workers park, in bytes.
     pub(in crate::endpoint) fn parked_bytes_max(&self) -> u64 {
         self.parked_bytes_max

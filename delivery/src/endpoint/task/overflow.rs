@@ -7,6 +7,7 @@ use twinroute_common::dead_letter::Failure;
 use twinroute_common::route::OnFull;
 
 use super::Task;
+use crate::backlog::shelf::Trouble;
 
 /// Code of the letters.
 const BACKLOG_FULL: &str = "BACKLOG_FULL";
@@ -14,8 +15,17 @@ const BACKLOG_FULL: &str = "BACKLOG_FULL";
 impl Task {
     /// What there is no room for is given up, and one more letter can be written.
     pub(super) fn gives_up_overflow(&self) -> bool {
-        let is_policy = self.endpoint.policy.on_full == OnFull::DeadLetter;
-        is_policy && self.letter_box.is_some() && self.letters.has_room()
+        self.overflow_has_a_way() && self.letters.has_room()
+    }
+
+    fn overflow_has_a_way(&self) -> bool {
+        self.endpoint.policy.on_full == OnFull::DeadLetter && self.letter_box.is_some()
+    }
+
+    /// That events wait for room in the backlog, if they do and have no other way.
+    pub(super) fn full(&self) -> Option<Trouble> {
+        let is_full = self.parking.is_full() && !self.overflow_has_a_way();
+        is_full.then(|| Trouble::Full { bytes_max: self.parking.parked_bytes_max() })
     }
 
     /// Begins the letters of what there is no room for, as far as they can be written.

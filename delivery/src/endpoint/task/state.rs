@@ -61,6 +61,7 @@ impl Task {
         if let Some(sink) = self.sink.as_ref().filter(|_| is_known) {
             sink.cleared_until.send_replace(oldest.unwrap_or_else(now));
         }
+        let trouble = trouble.or_else(|| self.full());
         if let Some(trouble) = &trouble {
             self.health.refused(trouble);
             if self.trouble.as_ref() != Some(trouble) {

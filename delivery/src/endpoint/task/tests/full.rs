@@ -8,7 +8,7 @@ use twinroute_common::route::{DeadLetterContainer, DeliveryPolicy, Endpoint, OnF
 
 use super::parked::{scene, take};
 use super::{delivery, error};
-use crate::endpoint::EndpointHandle;
+use crate::endpoint::{EndpointHandle, EndpointReport, State};
 use crate::sink::Verdict;
 use crate::test_scene::{DEADLINE, Scene, endpoint, letters};
 
@@ -65,6 +65,30 @@ async fn what_a_full_backlog_has_no_room_for_becomes_dead_letters() {
     assert_eq!(take(&mut sink, 2).await, ["1", "60"]);
     let mut report = handle.report().clone();
     report.wait_for(|report| report.undelivered == 0 && report.parked_bytes == 0).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_backlog_that_blocks_is_told_until_there_is_room() {
+    // given a destination that is lost, with a parked event, and no room for more
+    let (mut scene, _root) = scene().await;
+    let directory = TempDir::new().unwrap();
+    let handle = EndpointHandle::start(endpoint("mqtt-events", "one"), &scene.context);
+    let mut sink = scene.sink().await;
+    sink.lose();
+    handle.deliver(vec![delivery(1, "a", 1)]).unwrap();
+    assert_eq!(settled(&mut scene, 1).await, [1]);
+    handle.change(full(directory.path(), OnFull::Block)).await;
+
+    // when more events come, then the endpoint says what they wait for
+    handle.deliver(vec![delivery(1, "a", 2)]).unwrap();
+    let mut report = handle.report().clone();
+    let tells = |report: &EndpointReport| report.last_error.contains("full") && report.undelivered == 2;
+    report.wait_for(tells).await.unwrap();
+
+    // and when the destination is back, all are delivered, and it says so no more
+    sink.connect();
+    assert_eq!(take(&mut sink, 2).await, ["1", "2"]);
+    report.wait_for(|report| report.state == State::Healthy && report.undelivered == 0).await.unwrap();
 }
 
 #[tokio::test]
