@@ -15,12 +15,14 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use twinroute_capture::decode::{Decoded, Decoder};
+use twinroute_common::cloud_event::CloudEvent;
 use twinroute_common::event::{EventData, Item};
 use twinroute_common::format::{EventFormat, TypeMappings};
 use twinroute_common::render::Renderer;
 
 use self::case::Case;
 use self::exact::Exact;
+use crate::checkout;
 
 /// The instance's URI that the fixtures were made for.
 const SOURCE: &str = "https://graph.example.com/";
@@ -94,6 +96,22 @@ pub fn run(dir: &Path) -> Result<Outcome> {
     Ok(outcome)
 }
 
+/// The CloudEvents that the case `id` of the repository's `events.json` becomes in a format, as workers send them.
+///
+/// # Errors
+/// When there is no such case, or it cannot be decoded or rendered.
+pub fn rendered(id: &str, format: EventFormat) -> Result<Vec<CloudEvent>> {
+    let text = std::fs::read_to_string(checkout::root().join("tests/fixtures/events.json"))?;
+    let cases: Vec<Case> = serde_json::from_str(&text)?;
+    let case = cases.iter().find(|case| case.id == id).with_context(|| format!("no case is called {id}"))?;
+    let renderer = Renderer::new(SOURCE, SYSTEM_IDENTIFIER);
+    let mut events = Vec::new();
+    for change in decode(case)? {
+        events.extend(renderer.render(&change, format, &TypeMappings::default())?);
+    }
+    Ok(events)
+}
+
 fn events(text: &str) -> Result<Outcome> {
     let cases: Vec<Case> = serde_json::from_str(text)?;
     let mut outcome = Outcome::default();
@@ -152,7 +170,7 @@ mod tests {
     #[test]
     fn ids_are_equal_over_redecoding_and_different_over_events() {
         // Given the cases of the repository, each as a transaction of its own
-        let path = crate::checkout::root().join("tests/fixtures/events.json");
+        let path = checkout::root().join("tests/fixtures/events.json");
         let cases: Vec<Case> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let renderer = Renderer::new(SOURCE, SYSTEM_IDENTIFIER);
         let ids = |case: &Case| {
@@ -175,7 +193,7 @@ mod tests {
 
     #[test]
     fn every_case_of_the_repository_comes_out_as_expected() {
-        let outcome = run(&crate::checkout::root().join("tests/fixtures")).unwrap();
+        let outcome = run(&checkout::root().join("tests/fixtures")).unwrap();
         assert!(outcome.failures.is_empty(), "{outcome}");
         assert!(outcome.missing.is_empty() && outcome.passed >= 25 + 79, "{outcome}");
     }

@@ -24,10 +24,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 
-use self::{http::Shared, resources::Resources, store::Store};
+use self::{command::Command, http::Shared, mapping::Mapping, resources::Resources, store::Store};
 use crate::{servers::azurite::Account, wait};
 
 /// How long the storage may take to answer at start.
@@ -48,4 +49,18 @@ pub async fn serve(listener: TcpListener, account: Account, dir: PathBuf) -> Res
         served = axum::serve(listener, http::router(shared)) => served.context("cannot serve"),
         read = reader::run(&store, &resources) => read,
     }
+}
+
+/// The row that a line of a blob becomes, as JSON text: in the table that the command `create` makes when it is missing, by
+/// the mapping that the command `map` makes.
+///
+/// # Errors
+/// When Kusto would refuse one of the commands, or the line.
+pub fn ingested(create: &str, map: &str, line: &str) -> Result<String> {
+    let Command::MergeTable { columns, .. } = Command::parse(create)? else {
+        bail!("{create} makes no table")
+    };
+    let Command::SetMapping { text, .. } = Command::parse(map)? else { bail!("{map} makes no mapping") };
+    let document: Box<RawValue> = serde_json::from_str(line).context("the line is no document")?;
+    Ok(Mapping::parse(&text)?.row(&columns, &document))
 }

@@ -17,6 +17,7 @@ mod settings;
 use twinroute_common::route::KafkaOptions;
 
 use super::{InFlight, Sink, SinkContext, SinkError, port};
+pub use record::record;
 use run::Target;
 
 /// Starts a sink that writes to a topic; `name` is the endpoint's.

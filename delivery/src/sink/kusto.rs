@@ -25,7 +25,9 @@ use twinroute_common::route::KustoOptions;
 use super::{InFlight, Sink, SinkContext, SinkError, port};
 use connection::Connection;
 pub use journal::Journal;
+pub use row::push_row;
 use shipment::Shipper;
+pub use tables::Table;
 
 /// Starts a sink that ingests into a database; `name` is the endpoint's. Without a journal no blob is kept, and after a
 /// failure its events are sent in another one.

@@ -2,6 +2,7 @@
 
 mod checkout;
 mod containers;
+mod events;
 mod examples;
 mod filters;
 mod invariants;

@@ -9,12 +9,9 @@ use uuid::Uuid;
 const HEADERS_MAX: usize = 10;
 
 /// The record of an event: the ordering key as its key, `data` as its value, the attributes as headers. The time is left
-/// to the client, since brokers may refuse times that are long past; the event's own is in `ce_time`.
-pub(super) fn record<'a>(
-    topic: &'a str,
-    event: &'a CloudEvent,
-    token: usize,
-) -> BaseRecord<'a, [u8], [u8], usize> {
+/// to the client, since brokers may refuse times that are long past; the event's own is in `ce_time`. `token` comes back with
+/// the delivery report.
+pub fn record<'a>(topic: &'a str, event: &'a CloudEvent, token: usize) -> BaseRecord<'a, [u8], [u8], usize> {
     let mut id = Uuid::encode_buffer();
     let id: &str = event.id.hyphenated().encode_lower(&mut id);
     let headers = attributes(event, id)

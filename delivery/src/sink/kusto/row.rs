@@ -10,7 +10,7 @@ use crate::sink::SinkError;
 ///
 /// # Errors
 /// When `data` is no JSON object; about the event.
-pub(super) fn push_row(event: &CloudEvent, line: &mut Vec<u8>) -> Result<(), SinkError> {
+pub fn push_row(event: &CloudEvent, line: &mut Vec<u8>) -> Result<(), SinkError> {
     let data = event.data.trim_ascii();
     let members = data.strip_prefix(b"{").and_then(|data| data.strip_suffix(b"}"));
     let Some(members) = members.map(<[u8]>::trim_ascii) else {

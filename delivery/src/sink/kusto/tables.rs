@@ -9,7 +9,7 @@ use twinroute_common::route::KustoTables;
 /// A table of data history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Table {
+pub enum Table {
     /// One row for each changed property.
     Property,
     /// One row for each twin that came, went or changed its model.
@@ -74,7 +74,8 @@ impl Table {
     pub(super) const ALL: [Self; 3] = [Self::Property, Self::TwinLifeCycle, Self::RelationshipLifeCycle];
 
     /// Where events of a type go; `None` for those that are no data history.
-    pub(super) fn of(event_type: EventType) -> Option<Self> {
+    #[must_use]
+    pub fn of(event_type: EventType) -> Option<Self> {
         match event_type {
             EventType::PropertyEvent => Some(Self::Property),
             EventType::TwinLifecycle => Some(Self::TwinLifeCycle),
@@ -84,7 +85,8 @@ impl Table {
     }
 
     /// Its name in the endpoint's options.
-    pub(super) fn name(self, names: &KustoTables) -> &str {
+    #[must_use]
+    pub fn name(self, names: &KustoTables) -> &str {
         match self {
             Self::Property => &names.property_events,
             Self::TwinLifeCycle => &names.twin_life_cycle_events,
@@ -116,7 +118,8 @@ impl Table {
     }
 
     /// The command that creates the table, or gives a table that came up meanwhile what it lacks.
-    pub(super) fn create_command(self, name: &str) -> String {
+    #[must_use]
+    pub fn create_command(self, name: &str) -> String {
         let columns: Vec<String> = self
             .columns()
             .iter()
@@ -128,7 +131,8 @@ impl Table {
 
     /// The command that makes the mapping for the columns that the table has. Without their data types, so that ingestion
     /// never adds a column to somebody's table.
-    pub(super) fn mapping_command(self, name: &str, present: &[String]) -> String {
+    #[must_use]
+    pub fn mapping_command(self, name: &str, present: &[String]) -> String {
         let mut mapping = String::from("[");
         let columns = self.columns().iter().chain(&OURS);
         for Column { name, member, .. } in columns.filter(|column| present.iter().any(|p| p == column.name)) {
@@ -141,7 +145,8 @@ impl Table {
     }
 
     /// The columns that a table has after its creation by us.
-    pub(super) fn created_columns(self) -> Vec<String> {
+    #[must_use]
+    pub fn created_columns(self) -> Vec<String> {
         self.columns().iter().chain(&OURS).map(|column| column.name.to_owned()).collect()
     }
 }
