@@ -46,11 +46,46 @@ pub(super) async fn connect(context: &StreamContext, last_seen: LastSeen) -> Res
     let opened = tokio::time::timeout(timeout, opening).await;
     let (incoming, welcome) = opened.map_err(|_| StreamError::NoWelcome(timeout))??;
 
-    let needed = welcome.event_bytes_max.saturating_add(FRAME_ROOM);
+    let needed = message_bytes(welcome.event_bytes_max);
     let configured = capture.message_bytes_max as u64;
     if needed > configured {
         return Err(StreamError::MessageLimit { needed, configured });
     }
     memory.fits(settings, welcome.event_bytes_max).map_err(StreamError::Memory)?;
     Ok(Connected { incoming, outgoing, welcome, hello_sent_at })
+}
+
+/// Size of a message with the largest item, in bytes: an update has the document as it was and as it is.
+fn message_bytes(event_bytes_max: u64) -> u64 {
+    event_bytes_max.saturating_mul(2).saturating_add(FRAME_ROOM)
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use twinroute_proto::capture::v1 as proto;
+    use twinroute_proto::event::v1::EventData;
+
+    use super::*;
+
+    #[test]
+    fn an_update_of_the_largest_document_fits_into_a_message() {
+        const EVENT_BYTES_MAX: usize = 1 << 20;
+        let document = bytes::Bytes::from(vec![b'x'; EVENT_BYTES_MAX]);
+        // PostgreSQL's names have 63 bytes at most, identifiers of twins 128.
+        let event = EventData {
+            graph: "g".repeat(63),
+            label: "l".repeat(63),
+            entity_id: "t".repeat(128),
+            ordering_key: "t".repeat(128),
+            old: Some(document.clone()),
+            new: Some(document),
+            ..EventData::default()
+        };
+        let item = proto::Item { item: Some(proto::item::Item::Event(event)), cost_bytes: u64::MAX };
+        let batch = proto::Batch { partition: 63, epoch: None, batch: u64::MAX, items: vec![item] };
+        let frame = proto::subscribe_response::Frame::Batches(proto::Batches { batches: vec![batch] });
+        let message = proto::SubscribeResponse { frame: Some(frame) };
+        assert!(message.encoded_len() as u64 <= message_bytes(EVENT_BYTES_MAX as u64));
+    }
 }
