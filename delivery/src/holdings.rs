@@ -26,6 +26,8 @@ pub struct Partitions {
     pub by_number: HashMap<u32, Holding>,
     /// Number of partitions that there are, whoever holds them; 0 before capture has told.
     pub count: u32,
+    /// Capture has told on the present stream which are held.
+    pub are_told: bool,
 }
 
 /// The partitions that are held, as of now.
@@ -53,9 +55,22 @@ impl Holdings {
         self.0.send_modify(|partitions| Arc::make_mut(partitions).count = partition_count);
     }
 
-    /// Partitions were granted.
+    /// Partitions were granted; none, when others hold all.
     pub fn grant(&self, granted: impl IntoIterator<Item = (u32, Holding)>) {
-        self.0.send_modify(|partitions| Arc::make_mut(partitions).by_number.extend(granted));
+        self.0.send_modify(|partitions| {
+            let partitions = Arc::make_mut(partitions);
+            partitions.by_number.extend(granted);
+            partitions.are_told = true;
+        });
+    }
+
+    /// The stream has ended, and all leases with it.
+    pub fn lost(&self) {
+        self.0.send_modify(|partitions| {
+            let partitions = Arc::make_mut(partitions);
+            partitions.by_number.clear();
+            partitions.are_told = false;
+        });
     }
 
     /// Leases are over.

@@ -133,7 +133,7 @@ async fn follow(
     context.condition.ok();
     let end = Session::new(context, last_seen, settlement, connected).run().await;
     context.fence.close();
-    context.holdings.end(|_| true);
+    context.holdings.lost();
     recall_all(&context.routing, &mut context.settled).await;
     settlement.reset();
     end

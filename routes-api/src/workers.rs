@@ -72,6 +72,8 @@ pub struct EndpointReport {
     pub backlog_age: Option<Duration>,
     /// Events of the parked backlog that are not on their way to the destination.
     pub parked_events: u64,
+    /// More may be parked than the worker knows yet.
+    pub backlog_unknown: bool,
     /// The first segments of the parked backlog that cannot be read.
     pub damaged: Vec<DamagedSegment>,
 }

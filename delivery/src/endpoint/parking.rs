@@ -48,6 +48,8 @@ pub(super) struct Parking {
     parked_bytes_max: u64,
     /// Partitions that are held, of so many.
     share: (usize, u32),
+    /// It is known which are held.
+    are_told: bool,
     read_bytes_max: u64,
     /// Partitions in which an event blocks its key until an operator helps.
     blocked: HashSet<u32>,
@@ -130,6 +132,7 @@ impl Parking {
             context,
             parked_bytes_max: 0,
             share: (0, 0),
+            are_told: false,
             read_bytes_max: 0,
             blocked: HashSet::new(),
             shelves: HashMap::new(),
@@ -166,6 +169,7 @@ impl Parking {
     /// Makes shelves for partitions that were granted, and looks what there is.
     pub(super) fn follow(&mut self, held: &Held) {
         self.share = (held.by_number.len(), held.count);
+        self.are_told = held.are_told;
         let Some(ParkingContext { store, settings }) = &self.context else { return };
         for (&partition, holding) in &held.by_number {
             let known = self.shelves.get(&partition);
@@ -340,6 +344,14 @@ impl Parking {
         self.busy.iter().filter_map(due_at).min()
     }
 
+    /// It was looked what there is of every partition that is held.
+    pub(super) fn is_complete(&self) -> bool {
+        let mut shelves = self.shelves.values();
+        self.are_told
+            && self.share.0 == self.shelves.len()
+            && shelves.all(|place| place.shelf.is_looked_through())
+    }
+
     /// What is parked.
     pub(super) fn look(&self) -> Parkings {
         let shelves = || self.shelves.values().map(|place| &place.shelf);
@@ -352,7 +364,7 @@ impl Parking {
         Parkings {
             stock: self.stock(),
             oldest: shelves().filter_map(Shelf::oldest).min(),
-            is_complete: self.share.0 == self.shelves.len() && shelves().all(Shelf::is_looked_through),
+            is_complete: self.is_complete(),
             trouble: shelves().filter_map(Shelf::trouble).min_by_key(rank),
             damaged,
             damaged_count,

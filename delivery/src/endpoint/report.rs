@@ -24,6 +24,8 @@ pub struct EndpointReport {
     pub parked_events: u64,
     /// Size of the parked segments in bytes.
     pub parked_bytes: u64,
+    /// More may be parked than is known: not all was looked through.
+    pub is_unknown: bool,
     /// Parked segments that cannot be read, by partition; no more than can be told at a time.
     pub damaged_segments: Vec<Damaged>,
     /// How many there are.

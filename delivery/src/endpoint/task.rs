@@ -94,6 +94,7 @@ impl Task {
             oldest: None,
             parked_events: 0,
             parked_bytes: 0,
+            is_unknown: context.parking.is_some(),
             damaged_segments: Vec::new(),
             damaged_count: 0,
         });

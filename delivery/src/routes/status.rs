@@ -23,6 +23,7 @@ struct Told {
     state: State,
     refused: Option<String>,
     damaged: Vec<Damaged>,
+    is_unknown: bool,
     at: Instant,
 }
 
@@ -69,6 +70,7 @@ impl Statuses {
             told.state == report.state
                 && told.refused == report.refused
                 && told.damaged == report.damaged_segments
+                && told.is_unknown == report.is_unknown
                 && now.saturating_duration_since(told.at) < self.interval
         });
         if unchanged {
@@ -78,6 +80,7 @@ impl Statuses {
             state: report.state,
             refused: report.refused.clone(),
             damaged: report.damaged_segments.clone(),
+            is_unknown: report.is_unknown,
             at: now,
         };
         self.told.insert(EndpointName::clone(name), told);
@@ -102,6 +105,7 @@ fn to_wire(name: &str, report: EndpointReport, now: Instant) -> proto::EndpointS
         backlog_bytes: report.parked_bytes,
         backlog_age: age.and_then(|age| prost_types::Duration::try_from(age).ok()),
         parked_events: report.parked_events,
+        backlog_unknown: report.is_unknown,
         damaged_segments: report.damaged_segments.into_iter().map(segment_to_wire).collect(),
     }
 }
@@ -129,6 +133,7 @@ mod tests {
             oldest: None,
             parked_events: 0,
             parked_bytes: 0,
+            is_unknown: false,
             damaged_segments: Vec::new(),
             damaged_count: 0,
         }

@@ -10,6 +10,7 @@ use super::{changeable, creatable};
 use crate::catalog::{Catalog, Write};
 use crate::refusal::{Kind, Refusal};
 use crate::settings::LimitSettings;
+use crate::workers::EndpointSummary;
 
 const PATHS: [&str; 5] = ["kafka", "mqtt", "kusto", "delivery_policy", "dead_letter"];
 
@@ -73,15 +74,15 @@ pub fn update_endpoint(
     Ok(Write::PutEndpoint(endpoint))
 }
 
-/// Deletes an endpoint. `backlog_events` is what the workers report.
+/// Deletes an endpoint. `state` is what the workers report.
 ///
 /// # Errors
-/// That it is not there, that it was changed meanwhile, that it is the file's, that routes use it, or that it has a backlog
-/// of another size than `discard_events`.
+/// That it is not there, that it was changed meanwhile, that it is the file's, that routes use it, that a worker does not know
+/// its backlog yet, or that it has a backlog of another size than `discard_events`.
 pub fn delete_endpoint(
     catalog: &Catalog,
     request: &proto::DeleteEndpointRequest,
-    backlog_events: u64,
+    state: &EndpointSummary,
 ) -> Result<Write, Refusal> {
     let name = &request.name;
     changeable(&catalog.endpoints, Kind::Endpoint, name, &request.etag)?;
@@ -95,6 +96,12 @@ pub fn delete_endpoint(
         );
         return Err(Refusal::Precondition(message));
     }
+    if let Some(worker) = &state.unknown_at {
+        return Err(Refusal::Precondition(format!(
+            "the worker {worker} does not know yet what is parked of the endpoint `{name}`: try again in some seconds; if that does              not help, the endpoint's state or the worker's readiness says what it waits for"
+        )));
+    }
+    let backlog_events = state.backlog_events;
     if backlog_events > 0 && backlog_events != request.discard_events {
         return Err(Refusal::Precondition(format!(
             "the endpoint `{name}` has {backlog_events} events that are not delivered, and discard_events is {}: wait until \

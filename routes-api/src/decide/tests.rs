@@ -12,6 +12,7 @@ use twinroute_proto::routes::v1::secret::Secret;
 use super::*;
 use crate::catalog::{Catalog, Moment, Origin, Write};
 use crate::settings::LimitSettings;
+use crate::workers::EndpointSummary;
 
 const KEEPING: Keeping = Keeping::Encrypted;
 
@@ -213,7 +214,8 @@ fn an_endpoint_goes_when_no_route_uses_it_and_its_backlog_is_named() {
     let delete = |catalog: &Catalog, discard_events, backlog_events| {
         let request =
             proto::DeleteEndpointRequest { name: "hub".to_owned(), etag: String::new(), discard_events };
-        delete_endpoint(catalog, &request, backlog_events)
+        let state = EndpointSummary { backlog_events, ..EndpointSummary::default() };
+        delete_endpoint(catalog, &request, &state)
     };
     assert!(matches!(delete(&catalog, 0, 0), Err(Refusal::Precondition(message)) if message.contains("all")));
     let request = proto::DeleteEventRouteRequest { name: "all".to_owned(), etag: String::new() };
@@ -227,6 +229,16 @@ fn an_endpoint_goes_when_no_route_uses_it_and_its_backlog_is_named() {
         delete(&after(&unused, delete(&unused, 0, 0).unwrap()), 0, 0),
         Err(Refusal::NotFound { .. })
     ));
+}
+
+#[test]
+fn an_endpoint_stays_while_a_worker_does_not_know_its_backlog() {
+    let request = proto::DeleteEventRouteRequest { name: "all".to_owned(), etag: String::new() };
+    let unused = after(&catalog(), delete_route(&catalog(), &request).unwrap());
+    let request = proto::DeleteEndpointRequest { name: "hub".to_owned(), ..Default::default() };
+    let unknown = EndpointSummary { unknown_at: Some("worker-7".to_owned()), ..EndpointSummary::default() };
+    let refused = delete_endpoint(&unused, &request, &unknown);
+    assert!(matches!(refused, Err(Refusal::Precondition(message)) if message.contains("worker-7")));
 }
 
 #[test]

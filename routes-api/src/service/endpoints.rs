@@ -64,8 +64,8 @@ impl RoutesGrpc {
     ) -> Result<proto::DeleteEndpointResponse, Status> {
         let workers = self.workers.clone();
         let decision = move |catalog: &Catalog| {
-            let backlog_events = workers.endpoint(&request.name, catalog.version).backlog_events;
-            decide::delete_endpoint(catalog, &request, backlog_events)
+            let state = workers.endpoint(&request.name, catalog.version);
+            decide::delete_endpoint(catalog, &request, &state)
         };
         self.store.change(decision).await?;
         Ok(proto::DeleteEndpointResponse {})

@@ -110,6 +110,7 @@ fn read_status(status: proto::EndpointStatus) -> Result<(String, EndpointReport)
         backlog_bytes: status.backlog_bytes,
         backlog_age,
         parked_events: status.parked_events,
+        backlog_unknown: status.backlog_unknown,
         damaged: damaged.collect::<Result<_, _>>()?,
     };
     Ok((status.endpoint_name, report))

@@ -18,6 +18,8 @@ pub struct EndpointSummary {
     pub since: Option<Timestamp>,
     /// Events that were matched and not yet delivered, over all workers.
     pub backlog_events: u64,
+    /// A worker that does not know yet what is parked.
+    pub unknown_at: Option<String>,
     /// Size of the parked backlog in bytes, over all workers.
     pub backlog_bytes: u64,
     /// Age of the oldest event that is not delivered.
@@ -56,6 +58,9 @@ impl Workers {
             if let Some(report) = report {
                 summary.worsen(report.health, &report.last_error, report.since);
                 summary.backlog_events = summary.backlog_events.saturating_add(report.backlog_events);
+                if report.backlog_unknown {
+                    summary.unknown_at = Some(id.clone());
+                }
                 summary.backlog_bytes = summary.backlog_bytes.saturating_add(report.backlog_bytes);
                 summary.backlog_age = summary.backlog_age.max(report.backlog_age);
             }

@@ -11,6 +11,7 @@ fn report(health: EndpointHealth, last_error: &str, backlog_events: u64) -> Endp
         backlog_bytes: 0,
         backlog_age: None,
         parked_events: 0,
+        backlog_unknown: false,
         damaged: Vec::new(),
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use twinroute_tests::checkout::root;
 
-/// Folders whose content is not ours.
+/// Whose content is not ours: folders, or the file that leads to one.
 const FOREIGN: [&str; 4] = [".git", ".run", "node_modules", "target"];
 
 /// Every file, relative to the root, sorted.
@@ -19,10 +19,11 @@ pub(crate) fn files() -> Result<Vec<PathBuf>> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
             let entry = entry?;
+            if FOREIGN.iter().any(|name| entry.file_name() == *name) {
+                continue;
+            }
             if entry.file_type()?.is_dir() {
-                if !FOREIGN.iter().any(|name| entry.file_name() == *name) {
-                    folders.push(entry.path());
-                }
+                folders.push(entry.path());
             } else {
                 files.push(entry.path().strip_prefix(root())?.to_owned());
             }

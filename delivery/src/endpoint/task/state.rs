@@ -49,9 +49,15 @@ impl Task {
         let damaged = damaged.map(ToString::to_string);
         let has_setbacks = self.lane.has_setbacks() || self.trouble.is_some();
         self.health.see(&reachability, refused.or(damaged.as_deref()), has_setbacks, SystemTime::now());
-        if self.health.state != before || self.report.borrow().refused.as_deref() != refused {
+        let is_told = self.report.borrow().refused.as_deref() == refused && !self.is_known_now();
+        if self.health.state != before || !is_told {
             self.report_numbers();
         }
+    }
+
+    /// All that is parked is looked through, and was not when that was last reported.
+    fn is_known_now(&self) -> bool {
+        self.report.borrow().is_unknown && self.parking.is_complete()
     }
 
     pub(super) fn report_numbers(&mut self) {
@@ -80,6 +86,7 @@ impl Task {
             oldest: self.lane.oldest().into_iter().chain(oldest).min(),
             parked_events: stock.unread_events,
             parked_bytes: stock.bytes,
+            is_unknown: self.parking.is_used() && !is_complete,
             damaged_segments: damaged,
             damaged_count,
         };

@@ -125,6 +125,22 @@ async fn the_next_holder_delivers_what_is_left() {
 }
 
 #[tokio::test]
+async fn an_endpoint_tells_whether_it_knows_all_that_is_parked() {
+    // given a worker that capture has not told which partitions it has
+    let (mut scene, _root) = scene().await;
+    scene.context.holdings.lost();
+    let (handle, _sink) = start(&mut scene).await;
+    let mut report = handle.report().clone();
+    assert!(report.borrow().is_unknown);
+
+    // when it is told, it looks, and knows; until the stream is lost
+    hold(&scene, 2);
+    report.wait_for(|report| !report.is_unknown).await.unwrap();
+    scene.context.holdings.lost();
+    report.wait_for(|report| report.is_unknown).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_blocked_in_one_partition_leaves_the_others_their_window() {
     // given a backlog of two partitions, in segments of which each alone is more than is read at a time
     let (mut scene, _root) = scene().await;
