@@ -12,6 +12,8 @@ use crate::object_container::{Location, NoLocation, ObjectContainer, Usage, brie
 
 /// How long one call to the store may take: a letter of 16 MiB at 5 Mbit/s.
 pub(super) const CALL_DEADLINE: Duration = Duration::from_secs(30);
+/// What a store says of an object in the Archive tier.
+const WITHHELD: &str = "the container does not hand it out; is it in the Archive tier, or being rehydrated?";
 /// The content type of letters: structured CloudEvents.
 const CONTENT_TYPE: &str = "application/cloudevents+json";
 
@@ -70,18 +72,21 @@ impl Container {
         self.timed(self.objects.delete(&name.object(endpoint))).await
     }
 
-    /// A call about an object that need not be there.
+    /// A read of an object that need not be there, nor be handed out.
     pub(super) async fn found<T>(
         &self,
-        call: impl Future<Output = object_store::Result<T>>,
+        read: impl Future<Output = object_store::Result<T>>,
     ) -> Result<Option<T>, ContainerError> {
         let answer = self.timed(async {
-            match call.await {
-                Err(object_store::Error::NotFound { .. }) => Ok(None),
-                answer => answer.map(Some),
+            match read.await {
+                Err(object_store::Error::NotFound { .. }) => Ok(Ok(None)),
+                // To a read this is the answer of Azure with `BlobArchived` and `BlobBeingRehydrated`, both 409 (Azure Blob
+                // Storage, "Blob service error codes").
+                Err(error @ object_store::Error::AlreadyExists { .. }) => Ok(Err(brief(&error))),
+                answer => answer.map(|answer| Ok(Some(answer))),
             }
         });
-        answer.await
+        answer.await?.map_err(|why| ContainerError::NoLetter(format!("{WITHHELD}: {why}")))
     }
 
     /// A call that has a deadline, whatever the store is.

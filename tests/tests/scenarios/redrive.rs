@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use twinroute_proto::routes::v1::{
-    CancelRedriveRequest, DeadLetterSelection, GetRedriveRequest, RedriveDeadLettersRequest, RedriveJob,
-    RedriveState,
+    CancelRedriveRequest, DeadLetterSelection, GetRedriveRequest, ListDeadLettersRequest,
+    RedriveDeadLettersRequest, RedriveJob, RedriveOutcome, RedriveState,
 };
 use twinroute_tests::{twins::ledger, wait};
 
@@ -39,9 +39,13 @@ async fn too_large(letters: &mut Letters<'_>, count: usize) -> Result<BTreeMap<S
     Ok(markers)
 }
 
+/// All letters.
+fn selection() -> Option<DeadLetterSelection> {
+    Some(DeadLetterSelection { endpoint_name: ENDPOINT.to_owned(), ..Default::default() })
+}
+
 async fn redrive(letters: &Letters<'_>, events_per_second_max: u32) -> Result<RedriveJob> {
-    let selection = DeadLetterSelection { endpoint_name: ENDPOINT.to_owned(), ..Default::default() };
-    let request = RedriveDeadLettersRequest { selection: Some(selection), events_per_second_max };
+    let request = RedriveDeadLettersRequest { selection: selection(), events_per_second_max };
     let job = letters.client().await?.redrive_dead_letters(request).await?.into_inner().job;
     job.context("no job")
 }
@@ -119,6 +123,37 @@ fn what_fails_again_stays_a_letter_that_says_so() -> Result<()> {
             assert!(done.failures.iter().any(|failure| failure.event_id == id && !failure.reason.is_empty()));
         }
         assert_eq!(letters.found().await?.len(), 5);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_letter_in_the_archive_tier_is_told_and_the_others_are_redriven() -> Result<()> {
+    letters("redrive_archive", async |letters| {
+        // Given letters of which one is in a tier that hands nothing out, and a topic that takes them now
+        letters.deliver(json!({})).await?;
+        too_large(letters, 5).await?;
+        letters.limit_records(LARGE_BYTES).await?;
+        let found = letters.found().await?;
+        let (name, letter) = found.first().context("no letters")?;
+        letters.blobs.set_tier(name, "Archive").await?;
+        // When they are redriven
+        let job = redrive(letters, 0).await?;
+        let done = until(letters, &job.id, |job| job.state() == RedriveState::Done).await?;
+        // Then the others have arrived, and of that one the job says why it has not
+        assert_eq!((done.delivered, done.failed, done.failures.len()), (4, 1, 1), "{done:?}");
+        let id = letter.get("id").and_then(Value::as_str).unwrap_or_default();
+        let told = |failure: &RedriveOutcome| failure.event_id == id && failure.reason.contains("Archive");
+        assert!(done.failures.iter().any(told), "{done:?}");
+        assert_eq!(letters.blobs.names().await?, [name.clone()]);
+        // And it can be listed, and redriven when it is back
+        let request = ListDeadLettersRequest { selection: selection(), ..Default::default() };
+        let listed = letters.client().await?.list_dead_letters(request).await?.into_inner().dead_letters;
+        assert_eq!(listed.len(), 1);
+        letters.blobs.set_tier(name, "Hot").await?;
+        let again = redrive(letters, 0).await?;
+        let done = until(letters, &again.id, |job| job.state() == RedriveState::Done).await?;
+        assert_eq!((done.delivered, done.failed), (1, 0), "{done:?}");
         Ok(())
     })
 }

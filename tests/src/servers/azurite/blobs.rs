@@ -41,6 +41,17 @@ impl Blobs {
         Ok(names.map(str::to_owned).collect())
     }
 
+    /// Moves a blob to another access tier (`Hot`, `Archive`): what is in the last one cannot be read.
+    ///
+    /// # Errors
+    /// When there is none, or the emulator does not answer.
+    pub async fn set_tier(&self, name: &str, tier: &str) -> Result<()> {
+        let url = format!("{}/{name}?comp=tier&{}", self.url, sas::token());
+        let request = self.http.put(url).header("content-length", 0).header("x-ms-access-tier", tier);
+        request.header("x-ms-version", "2021-12-02").send().await?.error_for_status()?;
+        Ok(())
+    }
+
     /// The text of a blob.
     ///
     /// # Errors
