@@ -55,13 +55,20 @@ impl Holdings {
         self.0.send_modify(|partitions| Arc::make_mut(partitions).count = partition_count);
     }
 
-    /// Partitions were granted; none, when others hold all.
+    /// Partitions were granted.
     pub fn grant(&self, granted: impl IntoIterator<Item = (u32, Holding)>) {
         self.0.send_modify(|partitions| {
             let partitions = Arc::make_mut(partitions);
             partitions.by_number.extend(granted);
             partitions.are_told = true;
         });
+    }
+
+    /// Capture has had the time to grant something: what it has not, others hold.
+    pub fn told(&self) {
+        let is_news =
+            |partitions: &mut Held| !std::mem::replace(&mut Arc::make_mut(partitions).are_told, true);
+        self.0.send_if_modified(|partitions| !partitions.are_told && is_news(partitions));
     }
 
     /// The stream has ended, and all leases with it.

@@ -134,6 +134,8 @@ async fn follow(
     let end = Session::new(context, last_seen, settlement, connected).run().await;
     context.fence.close();
     context.holdings.lost();
+    context.metrics.partitions.set(0);
+    context.metrics.partitions_awaiting_routes.set(0);
     recall_all(&context.routing, &mut context.settled).await;
     settlement.reset();
     end

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 
 use super::layout::LetterName;
 use super::letter::Letter;
+use crate::causes::Causes;
 use crate::object_container::{Location, NoLocation, ObjectContainer, Usage, brief};
 
 /// How long one call to the store may take: a letter of 16 MiB at 5 Mbit/s.
@@ -80,9 +81,10 @@ impl Container {
         let answer = self.timed(async {
             match read.await {
                 Err(object_store::Error::NotFound { .. }) => Ok(Ok(None)),
-                // To a read this is the answer of Azure with `BlobArchived` and `BlobBeingRehydrated`, both 409 (Azure Blob
-                // Storage, "Blob service error codes").
-                Err(error @ object_store::Error::AlreadyExists { .. }) => Ok(Err(brief(&error))),
+                // This is what a 409 becomes; that of a read says why (Azure Blob Storage, "Blob service error codes").
+                Err(error @ object_store::Error::AlreadyExists { .. }) if is_withheld(&error) => {
+                    Ok(Err(brief(&error)))
+                }
                 answer => answer.map(|answer| Ok(Some(answer))),
             }
         });
@@ -99,6 +101,11 @@ impl Container {
             Err(_) => Err(ContainerError::Silent),
         }
     }
+}
+
+fn is_withheld(error: &object_store::Error) -> bool {
+    let text = Causes(error).to_string();
+    ["BlobArchived", "BlobBeingRehydrated"].iter().any(|code| text.contains(code))
 }
 
 #[cfg(test)]

@@ -31,6 +31,9 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// An operation on the store that was begun is over after so many times what it may take: its answer may be late.
 const OPERATION_TRIES: u32 = 2;
 
+/// A backlog is full when something waits for room longer than that: a moment without any is common at the bound.
+const FULL_AFTER: Duration = Duration::from_secs(2);
+
 /// Where and how events are parked.
 #[derive(Clone)]
 pub struct ParkingContext {
@@ -265,7 +268,7 @@ impl Parking {
                 };
                 self.running.push(run.boxed());
             }
-            self.is_full |= place.shelf.overflows_at(leave).is_some();
+            self.is_full |= place.shelf.overflows_at(leave).is_some_and(|at| at + FULL_AFTER <= now);
             place.is_busy = !place.shelf.is_idle();
             if place.is_busy {
                 self.busy.push_back(partition);

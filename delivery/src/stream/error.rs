@@ -28,10 +28,10 @@ pub enum StreamError {
     NotWelcome,
     /// Capture may send larger messages than this worker takes.
     #[error(
-        "capture sends events of up to {needed} bytes; raise capture.message_bytes_max, which is {configured}"
+        "capture sends messages of up to {needed} bytes; raise capture.message_bytes_max, which is {configured}"
     )]
     MessageLimit {
-        /// Bytes of the largest event, and room for its frame.
+        /// Bytes of a message with the largest event.
         needed: u64,
         /// Bytes configured.
         configured: u64,

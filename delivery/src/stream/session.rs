@@ -143,6 +143,7 @@ impl<'c> Session<'c> {
             InFrame::Assignment(assignment) => self.take_assignment(assignment),
             InFrame::HeartbeatSeen(n) => {
                 self.heartbeats.answered(n);
+                self.context.holdings.told();
                 self.context.fence.open_until(self.heartbeats.writes_until());
             }
             InFrame::Fenced(fenced) => self.take_fenced(&fenced),

@@ -98,7 +98,8 @@ pub fn delete_endpoint(
     }
     if let Some(worker) = &state.unknown_at {
         return Err(Refusal::Precondition(format!(
-            "the worker {worker} does not know yet what is parked of the endpoint `{name}`: try again in some seconds; if that does              not help, the endpoint's state or the worker's readiness says what it waits for"
+            "the worker {worker} does not know yet what is parked of the endpoint `{name}`: try again in some seconds; if that does \
+             not help, the endpoint's state or the worker's readiness says what it waits for"
         )));
     }
     let backlog_events = state.backlog_events;

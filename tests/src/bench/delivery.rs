@@ -8,16 +8,15 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use serde_json::json;
-use tonic::transport::Channel;
 use twinroute_proto::routes::v1::{
-    CreateEndpointRequest, CreateEventRouteRequest, Endpoint, EventRoute, KafkaOptions,
-    endpoint::Destination, routes_service_client::RoutesServiceClient,
+    Endpoint, KafkaOptions, endpoint::Destination, routes_service_client::RoutesServiceClient,
 };
 
 use super::pipeline::Pipeline;
 use super::{EVENTS, RUN_DEADLINE, Run, Source};
 use crate::servers::kafka::Kafka;
 use crate::services::{Program, Service};
+use crate::stack::routes;
 use crate::wait;
 
 /// Kafka partitions of the topic.
@@ -43,8 +42,8 @@ pub(super) async fn routes(source: &Source<'_>, kafka: &Kafka, topic: &str) -> R
     let name = format!("routes-api-{topic}");
     let mut service = Service::start(Program::RoutesApi, &name, settings, source.dir)?;
     service.until_ready().await?;
-    let client = RoutesServiceClient::connect(format!("http://{}", service.grpc())).await?;
-    route(client, endpoint("kafka", kafka.brokers(), topic)).await?;
+    let mut client = RoutesServiceClient::connect(format!("http://{}", service.grpc())).await?;
+    routes::add(&mut client, endpoint("kafka", kafka.brokers(), topic)).await?;
     Ok(service)
 }
 
@@ -52,19 +51,6 @@ pub(super) async fn routes(source: &Source<'_>, kafka: &Kafka, topic: &str) -> R
 pub(super) fn endpoint(name: &str, broker: String, topic: &str) -> Endpoint {
     let options = KafkaOptions { brokers: vec![broker], topic: topic.to_owned(), ..KafkaOptions::default() };
     Endpoint { name: name.to_owned(), destination: Some(Destination::Kafka(options)), ..Endpoint::default() }
-}
-
-/// Makes an endpoint, and a route by which it gets everything.
-pub(super) async fn route(mut client: RoutesServiceClient<Channel>, endpoint: Endpoint) -> Result<()> {
-    let route = EventRoute {
-        name: format!("{}-events", endpoint.name),
-        endpoint_name: endpoint.name.clone(),
-        filter: "true".to_owned(),
-        ..EventRoute::default()
-    };
-    client.create_endpoint(CreateEndpointRequest { endpoint: Some(endpoint) }).await?;
-    client.create_event_route(CreateEventRouteRequest { event_route: Some(route) }).await?;
-    Ok(())
 }
 
 pub(super) async fn create_topic(kafka: &Kafka, topic: &str) -> Result<()> {

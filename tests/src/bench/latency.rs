@@ -19,7 +19,7 @@ use crate::oracle::percentile;
 use crate::ports;
 use crate::servers::kafka::Kafka;
 use crate::services::{Program, Service};
-use crate::stack::{GRAPH, SOURCE};
+use crate::stack::{GRAPH, SOURCE, routes};
 use crate::twins::{Graph, bulk::Bulk};
 use crate::wait;
 
@@ -118,7 +118,7 @@ async fn kill_a_neighbour(routes_api: &Service, bulk: &Bulk) -> Result<()> {
         destination: Some(Destination::Mqtt(options)),
         ..Endpoint::default()
     };
-    delivery::route(client.clone(), endpoint).await?;
+    routes::add(&mut client.clone(), endpoint).await?;
     wait::until(RUN_DEADLINE, "the neighbour to be down, and its events parked", async || {
         bulk.update(0, 1).await?;
         let request = GetEndpointRequest { name: "dead".to_owned() };

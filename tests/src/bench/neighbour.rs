@@ -11,6 +11,7 @@ use super::pipeline::Pipeline;
 use super::{RUN_DEADLINE, Run, Source, delivery};
 use crate::ports;
 use crate::servers::kafka::Kafka;
+use crate::stack::routes;
 use crate::wait;
 
 /// Name of the second endpoint.
@@ -46,7 +47,7 @@ impl Neighbour {
         delivery::create_topic(kafka, &topic).await?;
         let routes_api = delivery::routes(source, kafka, &subscription).await?;
         let client = RoutesServiceClient::connect(format!("http://{}", routes_api.grpc())).await?;
-        delivery::route(client.clone(), delivery::endpoint(NEIGHBOUR, broker, &topic)).await?;
+        routes::add(&mut client.clone(), delivery::endpoint(NEIGHBOUR, broker, &topic)).await?;
         let pipeline = Pipeline::start(source, &subscription, routes_api).await?;
         Ok(Self { subscription, topic, client, pipeline })
     }

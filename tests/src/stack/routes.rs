@@ -73,6 +73,28 @@ pub async fn create_default(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
+/// Makes an endpoint, and a route of the same name by which it gets everything.
+///
+/// # Errors
+/// When routes-api refuses one.
+pub async fn add(client: &mut RoutesServiceClient<Channel>, endpoint: Endpoint) -> Result<()> {
+    let route = everything(&endpoint.name);
+    client.create_endpoint(CreateEndpointRequest { endpoint: Some(endpoint) }).await?;
+    client.create_event_route(CreateEventRouteRequest { event_route: Some(route) }).await?;
+    Ok(())
+}
+
+/// The route by which an endpoint gets everything; they have one name.
+#[must_use]
+pub fn everything(endpoint: &str) -> EventRoute {
+    EventRoute {
+        name: endpoint.to_owned(),
+        endpoint_name: endpoint.to_owned(),
+        filter: "true".to_owned(),
+        ..EventRoute::default()
+    }
+}
+
 /// Waits until every worker has applied every default route.
 ///
 /// # Errors

@@ -10,9 +10,9 @@ use anyhow::{Result, ensure};
 use jiff::Timestamp;
 use tonic::transport::Channel;
 use twinroute_proto::routes::v1::{
-    CreateEndpointRequest, CreateEventRouteRequest, DeleteEndpointRequest, DeleteEventRouteRequest, Endpoint,
-    EventRoute, KafkaOptions, MqttOptions, UpdateEndpointRequest, UpdateEventRouteRequest,
-    endpoint::Destination, routes_service_client::RoutesServiceClient,
+    DeleteEndpointRequest, DeleteEventRouteRequest, Endpoint, EventRoute, KafkaOptions, MqttOptions,
+    UpdateEndpointRequest, UpdateEventRouteRequest, endpoint::Destination,
+    routes_service_client::RoutesServiceClient,
 };
 use twinroute_tests::{
     consumers::{Consumer, Received, kafka, mqtt},
@@ -154,14 +154,8 @@ fn each_change_of_a_route_takes_effect_at_one_position_of_each_partition() -> Re
             destination: Some(to_kafka(load, name)),
             ..Endpoint::default()
         };
-        client.create_endpoint(CreateEndpointRequest { endpoint: Some(endpoint) }).await?;
-        let route = EventRoute {
-            name: name.to_owned(),
-            endpoint_name: name.to_owned(),
-            filter: "true".to_owned(),
-            ..EventRoute::default()
-        };
-        client.create_event_route(CreateEventRouteRequest { event_route: Some(route.clone()) }).await?;
+        routes::add(&mut client, endpoint).await?;
+        let route = routes::everything(name);
         let mut changing = Changing { load, twins, client, route, witness };
         changing.hold().await?;
         // And it renames a type, selects half of the twins, is disabled and enabled, has its first form, and is deleted

@@ -24,7 +24,7 @@ use crate::{
 /// Twins of each scenario, and how often each is updated while a sink is away.
 const TWINS: i32 = 1_000;
 const ROUNDS: i32 = 5;
-const CHANGES: usize = 6_000;
+const CHANGES: usize = 7_000;
 
 /// The same for a sink that is away for long: in the long form more than all buffers hold.
 fn long_rounds() -> i32 {
@@ -221,8 +221,10 @@ async fn park_mqtt(load: &mut Load, twins: &str) -> Result<()> {
     load.create(twins, TWINS).await?;
     load.settles(twins).await?;
     load.stack.servers.mosquitto.stop().await?;
-    load.update(twins, TWINS, ROUNDS).await?.end().await?;
-    let written = load.stack.servers.postgres.wal_end().await?;
-    load.until_arrived(twins, CHANGES).await?;
-    load.until_confirmed(written).await
+    // In two parts: the last segment of a partition is never its first, which a worker has in memory to try the broker with.
+    for rounds in [ROUNDS, 1] {
+        load.update(twins, TWINS, rounds).await?.end().await?;
+        load.until_confirmed(load.stack.servers.postgres.wal_end().await?).await?;
+    }
+    load.until_arrived(twins, CHANGES).await
 }

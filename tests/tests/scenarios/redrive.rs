@@ -145,7 +145,7 @@ fn a_letter_in_the_archive_tier_is_told_and_the_others_are_redriven() -> Result<
         let id = letter.get("id").and_then(Value::as_str).unwrap_or_default();
         let told = |failure: &RedriveOutcome| failure.event_id == id && failure.reason.contains("Archive");
         assert!(done.failures.iter().any(told), "{done:?}");
-        assert_eq!(letters.blobs.names().await?, [name.clone()]);
+        assert_eq!(letters.blobs.names().await?, [name.as_str()]);
         // And it can be listed, and redriven when it is back
         let request = ListDeadLettersRequest { selection: selection(), ..Default::default() };
         let listed = letters.client().await?.list_dead_letters(request).await?.into_inner().dead_letters;

@@ -4,8 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use twinroute_proto::routes::v1::{
-    CreateEndpointRequest, CreateEventRouteRequest, DeleteEndpointRequest, DeleteEventRouteRequest, Endpoint,
-    EventRoute, endpoint::Destination,
+    DeleteEndpointRequest, DeleteEventRouteRequest, Endpoint, endpoint::Destination,
 };
 use twinroute_tests::{
     consumers::Consumer,
@@ -69,14 +68,6 @@ impl Side {
 pub(crate) async fn add(stack: &Stack, name: &str, destination: Destination) -> Result<()> {
     let destination = Some(destination);
     let endpoint = Endpoint { name: name.to_owned(), destination, ..Endpoint::default() };
-    let route = EventRoute {
-        name: name.to_owned(),
-        endpoint_name: name.to_owned(),
-        filter: "true".to_owned(),
-        ..EventRoute::default()
-    };
-    let mut client = routes::client(stack).await?;
-    client.create_endpoint(CreateEndpointRequest { endpoint: Some(endpoint) }).await?;
-    client.create_event_route(CreateEventRouteRequest { event_route: Some(route) }).await?;
+    routes::add(&mut routes::client(stack).await?, endpoint).await?;
     routes::until_in_force(stack, name).await
 }

@@ -37,7 +37,12 @@ pub(crate) fn source(
     settings: Value,
     scenario: impl AsyncFnOnce(&mut Source) -> Result<()>,
 ) -> Result<()> {
-    scene::run(async { scenario(&mut Source::start(name, settings).await?).await })
+    scene::run(async {
+        let mut source = Source::start(name, settings).await?;
+        let outcome = scenario(&mut source).await;
+        let ended = source.end().await;
+        outcome.and(ended)
+    })
 }
 
 /// The server that sources share, on which nothing is ever stopped.
@@ -60,6 +65,22 @@ impl Source {
         let mut capture = Service::start(Program::Capture, "capture", settings.clone(), &dir)?;
         capture.until_ready().await?;
         Ok(Self { postgres, capture, name: name.to_owned(), url, settings, dir })
+    }
+
+    /// Leaves no slot behind: the server has a number of them, and there are many scenarios.
+    async fn end(mut self) -> Result<()> {
+        self.capture.kill().await?;
+        let client = self.postgres.connect(&self.name).await?;
+        wait::until(DEADLINE, "the slots of the database to go", async || {
+            let drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+                WHERE database = current_database() AND NOT active";
+            client.query(drop, &[]).await?;
+            let left = "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()";
+            let left: i64 = client.query_one(left, &[]).await?.get(0);
+            ensure!(left == 0, "{left} are active");
+            Ok(())
+        })
+        .await
     }
 
     /// The settings of the capture, ports aside.

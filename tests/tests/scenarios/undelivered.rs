@@ -7,15 +7,14 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use tonic::transport::Channel;
 use twinroute_proto::routes::v1::{
-    CreateEndpointRequest, CreateEventRouteRequest, DeadLetterContainer, DeliveryPolicy, Endpoint,
-    EventRoute, GetEndpointRequest, KafkaOptions, Secret, endpoint::Destination,
-    routes_service_client::RoutesServiceClient, secret,
+    DeadLetterContainer, DeliveryPolicy, Endpoint, GetEndpointRequest, KafkaOptions, Secret,
+    endpoint::Destination, routes_service_client::RoutesServiceClient, secret,
 };
 use twinroute_tests::{
     consumers::{Consumer, Received},
     oracle::{self, Expected},
     services::{Program, Service},
-    stack::Steps,
+    stack::{self, Steps},
     twins::ledger,
 };
 
@@ -78,15 +77,7 @@ impl Routes {
             dead_letter: container,
             ..Endpoint::default()
         };
-        let route = EventRoute {
-            name: ENDPOINT.to_owned(),
-            endpoint_name: ENDPOINT.to_owned(),
-            filter: "true".to_owned(),
-            ..EventRoute::default()
-        };
-        let mut client = routes.client().await?;
-        client.create_endpoint(CreateEndpointRequest { endpoint: Some(endpoint) }).await?;
-        client.create_event_route(CreateEventRouteRequest { event_route: Some(route) }).await?;
+        stack::routes::add(&mut routes.client().await?, endpoint).await?;
         Ok(routes)
     }
 

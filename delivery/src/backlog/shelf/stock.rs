@@ -114,7 +114,9 @@ pub enum Trouble {
     },
     /// Events wait to be parked, and the endpoint's bound leaves no room.
     #[error(
-        "the parked backlog is full: it has reached this worker's part of parked_bytes_max ({bytes_max} bytes), and newer events          wait unacknowledged, in the end those of other endpoints too; mend the destination, raise parked_bytes_max, or let          on_full be DEAD_LETTER"
+        "the parked backlog is full: it has reached this worker's part of parked_bytes_max ({bytes_max} bytes), and newer events \
+         wait unacknowledged, in the end those of other endpoints too; mend the destination, raise parked_bytes_max, or let \
+         on_full be DEAD_LETTER"
     )]
     Full {
         /// The endpoint's bound over all workers.

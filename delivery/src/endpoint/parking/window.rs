@@ -1,7 +1,7 @@
 //! How much an endpoint may read back and write, by what it has in memory and by the space that all endpoints share.
 //!
-//! What is read back of a partition in which an event blocks its key may stay for as long as an operator takes. It leaves
-//! the others their window.
+//! What is read back of a partition in which an event blocks its key may stay for as long as an operator takes. So it takes
+//! nothing of the window of the others, up to as much as the window has: an endpoint holds twice that, and a segment.
 
 use super::{Conditions, Parking, Place};
 use crate::backlog::shelf::{Leave, Stock};
@@ -41,11 +41,12 @@ impl Parking {
 
     /// What takes of the window in which a partition reads, in bytes.
     fn before(&self, partition: u32, stock: Stock) -> u64 {
-        if self.blocked.contains(&partition) {
-            stock.in_memory_bytes()
-        } else {
-            stock.in_memory_bytes().saturating_sub(stock.blocked_bytes)
-        }
+        let blocked_here = match self.shelves.get(&partition) {
+            Some(place) if self.blocked.contains(&partition) => place.shelf.stock().in_memory_bytes(),
+            _ => 0,
+        };
+        let blocked_elsewhere = stock.blocked_bytes.saturating_sub(blocked_here);
+        stock.in_memory_bytes().saturating_sub(blocked_elsewhere.min(self.read_bytes_max))
     }
 
     /// Takes of the space of all endpoints what there is now.

@@ -68,6 +68,9 @@ impl Task {
     pub(super) fn follow_partitions(&mut self) {
         let held = Held::clone(&self.held.borrow_and_update());
         self.parking.follow(&held);
+        if !self.report.borrow().is_unknown && self.parking.is_used() && !self.parking.is_complete() {
+            self.report_numbers();
+        }
     }
 
     /// A destination that is too slow, or refuses one event for long, must not hold up what others wait for.

@@ -7,6 +7,7 @@ use tracing::warn;
 use super::Task;
 use super::wait::now;
 use crate::backlog::shelf::Trouble;
+use crate::endpoint::State;
 use crate::endpoint::parking::Parkings;
 use crate::endpoint::report::EndpointReport;
 use crate::sink::Reachability;
@@ -60,6 +61,11 @@ impl Task {
         self.report.borrow().is_unknown && self.parking.is_complete()
     }
 
+    /// The backlog is full since the destination is down, and it matters more why that is.
+    fn is_full_while_down(&self, trouble: &Trouble) -> bool {
+        matches!(trouble, Trouble::Full { .. }) && self.health.state == State::Down
+    }
+
     pub(super) fn report_numbers(&mut self) {
         let Parkings { stock, oldest, is_complete, damaged, damaged_count, trouble } = self.parking.look();
         // What is redriven stands in no segment.
@@ -69,7 +75,9 @@ impl Task {
         }
         let trouble = trouble.or_else(|| self.full());
         if let Some(trouble) = &trouble {
-            self.health.refused(trouble);
+            if !self.is_full_while_down(trouble) {
+                self.health.refused(trouble);
+            }
             if self.trouble.as_ref() != Some(trouble) {
                 warn!(endpoint = %self.endpoint.name, "{trouble}");
             }
@@ -80,7 +88,10 @@ impl Task {
         let report = EndpointReport {
             state: self.health.state,
             since: self.health.since,
-            last_error: self.health.last_error.clone(),
+            last_error: match &self.trouble {
+                Some(full) if self.is_full_while_down(full) => format!("{}; {full}", self.health.last_error),
+                _ => self.health.last_error.clone(),
+            },
             refused: self.refused.clone(),
             undelivered: in_lane as u64 + stock.unread_events + stock.waiting_events,
             oldest: self.lane.oldest().into_iter().chain(oldest).min(),

@@ -79,10 +79,15 @@ async fn a_full_backlog_that_blocks_is_told_until_there_is_room() {
     assert_eq!(settled(&mut scene, 1).await, [1]);
     handle.change(full(directory.path(), OnFull::Block)).await;
 
-    // when more events come, then the endpoint says what they wait for
+    // when more events come, then the endpoint says what they wait for, beside why it is down
+    let why = handle.report().borrow().last_error.clone();
     handle.deliver(vec![delivery(1, "a", 2)]).unwrap();
     let mut report = handle.report().clone();
-    let tells = |report: &EndpointReport| report.last_error.contains("full") && report.undelivered == 2;
+    let tells = |report: &EndpointReport| {
+        report.last_error.starts_with(&why)
+            && report.last_error.contains("the parked backlog is full")
+            && report.undelivered == 2
+    };
     report.wait_for(tells).await.unwrap();
 
     // and when the destination is back, all are delivered, and it says so no more

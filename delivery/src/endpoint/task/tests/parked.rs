@@ -142,10 +142,10 @@ async fn an_endpoint_tells_whether_it_knows_all_that_is_parked() {
 
 #[tokio::test]
 async fn what_is_blocked_in_one_partition_leaves_the_others_their_window() {
-    // given a backlog of two partitions, in segments of which each alone is more than is read at a time
+    // given a backlog of two partitions, in segments of which two are more than is read at a time
     let (mut scene, _root) = scene().await;
     if let Some(parking) = &mut scene.context.parking {
-        parking.settings.read_bytes_max = 1_000;
+        parking.settings.read_bytes_max = 3_000;
     }
     let epoch = Epoch { generation: 1, counter: 1 };
     scene.context.holdings.grant([(1, Holding { lease: LeaseId(1), epoch, settled: None })]);
