@@ -1,6 +1,6 @@
 //! Tests of parking, with a sink that the test plays and a store in a directory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
@@ -177,14 +177,23 @@ fn large(number: u32, key: &str, partition: u32) -> Delivery {
 
 #[tokio::test]
 async fn a_damaged_segment_stops_what_is_behind_it_until_it_is_skipped() {
-    // given a damaged segment behind three parked events, and an event behind it
+    stops_until_it_is_skipped(|segment| std::fs::write(segment, "torn"), "torn").await;
+}
+
+#[tokio::test]
+async fn a_segment_that_somebody_has_deleted_stops_what_is_behind_it_until_it_is_skipped() {
+    stops_until_it_is_skipped(|segment| std::fs::remove_file(segment), "").await;
+}
+
+async fn stops_until_it_is_skipped(hurt: impl Fn(&Path) -> std::io::Result<()>, kept: &str) {
+    // given a hurt segment behind three parked events, and an event behind it
     let (mut scene, root) = scene().await;
     let (handle, mut sink) = parked(&mut scene).await;
     let before = segments(&root);
     handle.deliver(vec![delivery(1, "a", 4)]).unwrap();
     assert_eq!(scene.settled(1).await, [4]);
     let damaged = segments(&root).into_iter().find(|segment| !before.contains(segment)).unwrap();
-    std::fs::write(&damaged, "torn").unwrap();
+    hurt(&damaged).unwrap();
     handle.deliver(vec![delivery(1, "a", 5)]).unwrap();
     assert_eq!(scene.settled(1).await, [5]);
 
@@ -203,9 +212,9 @@ async fn a_damaged_segment_stops_what_is_behind_it_until_it_is_skipped() {
     assert_eq!(take(&mut sink, 1).await, ["5"]);
     report.wait_for(|report| report.undelivered == 0 && report.parked_bytes == 0).await.unwrap();
 
-    // and the content of what was skipped is kept
+    // and what there is of the skipped one is kept
     assert_eq!(segments(&root), Vec::<PathBuf>::new());
-    assert_eq!(std::fs::read_to_string(damaged.with_extension("skipped")).unwrap(), "torn");
+    assert_eq!(std::fs::read_to_string(damaged.with_extension("skipped")).unwrap(), kept);
 }
 
 #[tokio::test]
