@@ -64,8 +64,6 @@ pub struct Found {
     pub bytes: u64,
     /// How long ago it was written.
     pub age: Duration,
-    /// It is gone, and was found to be so before.
-    pub is_missing: bool,
 }
 
 /// The epoch of the claim that says what is valid; `None` when nobody has claimed the folder.
@@ -93,20 +91,12 @@ pub fn find(
     }
     let mut segments = Vec::new();
     let mut garbage = Vec::new();
-    let is_there = |object: &str| objects.iter().any(|listed| listed.object == object);
     for Listed { object, bytes, age } in objects {
         match folder.read(object) {
             Some(ObjectKind::Segment(name)) => match valid(object, &name, claim, settled) {
-                Some(cut) => segments.push(Found { name, cut, bytes: *bytes, age: *age, is_missing: false }),
+                Some(cut) => segments.push(Found { name, cut, bytes: *bytes, age: *age }),
                 None => garbage.push(object.clone()),
             },
-            Some(ObjectKind::Missing(name)) => {
-                let segment = folder.object(&ObjectKind::Segment(name.clone()));
-                match valid(&segment, &name, claim, settled).filter(|_| !is_there(&segment)) {
-                    Some(cut) => segments.push(Found { name, cut, bytes: 0, age: *age, is_missing: true }),
-                    None => garbage.push(object.clone()),
-                }
-            }
             Some(ObjectKind::Claim(claimed)) if claimed < epoch => garbage.push(object.clone()),
             Some(ObjectKind::Claim(_) | ObjectKind::Delivered(_) | ObjectKind::Skipped(_)) | None => {}
         }

@@ -291,10 +291,6 @@ fn execute(store: &mut BTreeMap<String, Bytes>, folder: &Folder, operation: &Ope
             store.insert(object.clone(), content.clone());
             Outcome::Done
         }
-        Operation::Mark(object) => {
-            store.insert(object.clone(), Bytes::new());
-            Outcome::Done
-        }
         Operation::Read(segment, delivered) => {
             let delivered = store.get(delivered).and_then(|content| serde_json::from_slice(content).ok());
             Outcome::Read(store.get(segment).cloned(), delivered.unwrap_or_default())

@@ -5,7 +5,6 @@
 //! {subscription}/{endpoint}/{partition}/{epoch}/claim
 //! {subscription}/{endpoint}/{partition}/{epoch}/{number}-{events}-{first}-{last}.segment
 //! {subscription}/{endpoint}/{partition}/{epoch}/{number}-{events}-{first}-{last}.delivered
-//! {subscription}/{endpoint}/{partition}/{epoch}/{number}-{events}-{first}-{last}.missing
 //! {subscription}/{endpoint}/{partition}/{epoch}/{number}-{events}-{first}-{last}.skipped
 //! ```
 
@@ -44,8 +43,6 @@ pub enum ObjectKind {
     Segment(SegmentName),
     /// Which events of a segment are delivered.
     Delivered(SegmentName),
-    /// That a segment is gone which nobody has delivered. It stands in the place of the segment until that is back, or skipped.
-    Missing(SegmentName),
     /// A damaged segment that was skipped: the record of a gap. Nothing adopts or deletes it.
     Skipped(SegmentName),
 }
@@ -71,7 +68,6 @@ impl Folder {
             ObjectKind::Claim(epoch) => format!("{folder}/{}/{CLAIM}", Text(*epoch)),
             ObjectKind::Segment(name) => format!("{folder}/{name}.segment"),
             ObjectKind::Delivered(name) => format!("{folder}/{name}.delivered"),
-            ObjectKind::Missing(name) => format!("{folder}/{name}.missing"),
             ObjectKind::Skipped(name) => format!("{folder}/{name}.skipped"),
         }
     }
@@ -94,7 +90,6 @@ impl Folder {
         match kind {
             "segment" => Some(ObjectKind::Segment(name)),
             "delivered" => Some(ObjectKind::Delivered(name)),
-            "missing" => Some(ObjectKind::Missing(name)),
             "skipped" => Some(ObjectKind::Skipped(name)),
             _ => None,
         }
@@ -137,7 +132,6 @@ mod tests {
             ObjectKind::Claim(epoch),
             ObjectKind::Segment(name.clone()),
             ObjectKind::Delivered(name.clone()),
-            ObjectKind::Missing(name.clone()),
             ObjectKind::Skipped(name),
         ];
         for kind in kinds {

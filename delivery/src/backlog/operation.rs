@@ -13,8 +13,6 @@ pub enum Operation {
     Claim(String, Bytes),
     /// Write an object.
     Write(String, Bytes),
-    /// Write an empty object, whose name says all.
-    Mark(String),
     /// Read a segment, and which of its events are delivered, from two objects.
     Read(String, String),
     /// Give an object, the first, another name, the second.

@@ -44,8 +44,8 @@ pub struct Shelf {
     written: u64,
     segments: Segments,
     garbage: Vec<String>,
-    /// A segment that is gone, and of which that is not durable yet.
-    unmarked: Option<SegmentName>,
+    /// An endpoint of the same name and epoch was here before, and was deleted.
+    is_remade: bool,
     /// What stands behind the segments, in order.
     behind: VecDeque<Delivery>,
     behind_bytes: u64,
@@ -115,7 +115,7 @@ impl Shelf {
             written: 0,
             segments: Segments::default(),
             garbage: Vec::new(),
-            unmarked: None,
+            is_remade: false,
             behind: VecDeque::new(),
             behind_bytes: 0,
             behind_since: None,
@@ -209,7 +209,6 @@ impl Shelf {
             (Operation::List, Outcome::Listed(objects, claim)) => self.listed(&objects, claim.as_ref(), now),
             (Operation::Claim(..), _) => self.claimed(now),
             (Operation::Write(..), _) => taken.durable = self.written(now),
-            (Operation::Mark(_), _) => self.unmarked = None,
             (Operation::Read(..), Outcome::Read(content, delivered)) => {
                 taken.loaded = self.read(content.as_deref(), &delivered, now);
             }
@@ -229,14 +228,9 @@ impl Shelf {
         match finding {
             Finding::Fenced => self.phase = Phase::Fenced,
             Finding::Backlog { segments, garbage } => {
-                for Found { name, cut, bytes, age, is_missing } in segments {
+                for Found { name, cut, bytes, age } in segments {
                     let since = now.checked_sub(age).unwrap_or(now);
-                    let stored = Stored { name, cut, bytes, since, is_adopted: true };
-                    if is_missing {
-                        self.segments.push_missing(stored);
-                    } else {
-                        self.segments.push(stored);
-                    }
+                    self.segments.push(Stored { name, cut, bytes, since, is_adopted: true });
                 }
                 self.garbage = garbage;
                 // An endpoint that was deleted and made again writes on under its epoch.
@@ -250,7 +244,8 @@ impl Shelf {
                 });
                 self.written = own.max().unwrap_or_default();
                 self.phase = Phase::Known;
-                if claimed == Some(self.epoch) {
+                self.is_remade = claimed == Some(self.epoch);
+                if self.is_remade {
                     self.claimed(now);
                 }
             }
@@ -273,7 +268,6 @@ impl Shelf {
             if self.may_be_delivered(now) {
                 self.segments.delivered_before();
             } else {
-                self.unmarked = self.segments.reading().map(|stored| stored.name.clone());
                 self.segments.damaged(Damage::Missing);
             }
             return Vec::new();
@@ -294,12 +288,12 @@ impl Shelf {
         loaded.into_iter().map(delivery).collect()
     }
 
-    /// A former holder that had delivered the segment could still delete it after this one had claimed it, and so could an
-    /// endpoint of the same name and epoch that was deleted, however long that takes.
+    /// A former holder that had delivered the segment could still delete it after this one had claimed it. So could an endpoint
+    /// that was deleted and made again, however long that takes.
     fn may_be_delivered(&self, now: Instant) -> bool {
-        let Some(stored) = self.segments.reading().filter(|stored| stored.is_adopted) else { return false };
+        let is_adopted = self.segments.reading().is_some_and(|stored| stored.is_adopted);
         let is_over = |claimed_at: Instant| claimed_at + self.limits.former_ends <= now;
-        stored.name.epoch == self.epoch || !self.claimed_at.is_some_and(is_over)
+        is_adopted && (self.is_remade || !self.claimed_at.is_some_and(is_over))
     }
 
     fn deleted(&mut self, objects: &[String]) {
@@ -338,10 +332,8 @@ impl Shelf {
     pub fn give_up(self) -> (Vec<Delivery>, Vec<String>) {
         let names = self.segments.iter().map(|stored| &stored.name);
         let names = names.chain(self.writing.iter().map(|writing| &writing.name));
-        let objects = names.flat_map(|name| self.objects_of(name)).chain(self.garbage.iter().cloned());
-        let marks =
-            self.segments.missing().map(|name| self.folder.object(&ObjectKind::Missing(name.clone())));
-        let objects = objects.chain(marks).collect();
+        let objects =
+            names.flat_map(|name| self.objects_of(name)).chain(self.garbage.iter().cloned()).collect();
         let writing = self.writing.into_iter().flat_map(|writing| writing.deliveries);
         let overflow = self.overflow.into_iter().map(|overflowing| overflowing.delivery);
         (writing.chain(overflow).chain(self.behind).collect(), objects)

@@ -141,10 +141,6 @@ impl Store {
                 objects.put(&Path::from(object), PutPayload::from(content)).await?;
                 Ok(Outcome::Done)
             }
-            Operation::Mark(object) => {
-                objects.put(&Path::from(object), PutPayload::new()).await?;
-                Ok(Outcome::Done)
-            }
             Operation::Read(segment, delivered) => {
                 let segment = read(objects, &segment).await?;
                 if segment.is_none() {

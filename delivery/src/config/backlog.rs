@@ -24,7 +24,7 @@ pub struct BacklogSettings {
     /// destination is down.
     pub segment_linger_ms: u64,
     /// Bytes of parked events that an endpoint has in memory while it catches up, as far as there is space for all of them.
-    /// Default 4 MiB: enough to keep a sink busy.
+    /// Default 4 MiB: enough to keep a sink busy. What refused events block is beside it.
     pub read_bytes_max: u64,
     /// Parked bytes of one endpoint over all workers, unless the endpoint's policy says otherwise. Default 10 GiB: some hours
     /// of 1,000 events/s. Then the policy's `on_full` decides.

@@ -31,7 +31,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// An operation on the store that was begun is over after so many times what it may take: its answer may be late.
 const OPERATION_TRIES: u32 = 2;
 
-/// A backlog is full when something waits for room longer than that: a moment without any is common at the bound.
+/// A backlog is full when there is always something that waits for room, so long: a moment without any is common at the bound.
 const FULL_AFTER: Duration = Duration::from_secs(2);
 
 /// Where and how events are parked.
@@ -65,8 +65,8 @@ pub(super) struct Parking {
     read: Share,
     /// Something could be begun, and there is no space for it.
     lacks_space: bool,
-    /// Something waits to be parked, and the endpoint's bound leaves no room for it.
-    is_full: bool,
+    /// Since when something waits to be parked, and the endpoint's bound leaves no room for it.
+    full_since: Option<Instant>,
     /// Waits after something could not be given up for want of room, and until when.
     overflow_backoff: Backoff,
     overflow_from: Option<Instant>,
@@ -144,7 +144,7 @@ impl Parking {
             written: spaces.written.share(),
             read: spaces.read.share(),
             lacks_space: false,
-            is_full: false,
+            full_since: None,
             overflow_backoff: Backoff::new(RETRY.0, RETRY.1),
             overflow_from: None,
             skipped_segments,
@@ -237,7 +237,8 @@ impl Parking {
 
     /// Starts what can be started, and gives the lane what stands at the front.
     pub(super) fn advance(&mut self, lane: &mut Lane, conditions: Conditions, now: Instant) {
-        (self.lacks_space, self.is_full) = (false, false);
+        self.lacks_space = false;
+        let mut is_full = false;
         self.blocked = if lane.has_setbacks() { lane.blocked_partitions() } else { HashSet::new() };
         let mut stock = if self.busy.is_empty() { Stock::default() } else { self.stock() };
         self.hold(stock);
@@ -268,13 +269,14 @@ impl Parking {
                 };
                 self.running.push(run.boxed());
             }
-            self.is_full |= place.shelf.overflows_at(leave).is_some_and(|at| at + FULL_AFTER <= now);
+            is_full |= place.shelf.overflows_at(leave).is_some();
             place.is_busy = !place.shelf.is_idle();
             if place.is_busy {
                 self.busy.push_back(partition);
             }
             self.hold(stock);
         }
+        self.full_since = is_full.then(|| self.full_since.unwrap_or(now));
         // The next time another one is the first to find room.
         let first = usize::from(self.busy.len() > 1);
         self.busy.rotate_left(first);

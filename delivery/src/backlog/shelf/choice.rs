@@ -83,7 +83,7 @@ impl Shelf {
         if is_due && !self.has_written {
             return Some(self.write(leave));
         }
-        let other = self.mark_next().or_else(|| self.skip_next()).or_else(|| self.delete());
+        let other = self.skip_next().or_else(|| self.delete());
         other.or_else(|| self.read_next(leave)).or_else(|| is_due.then(|| self.write(leave)))
     }
 

@@ -1,8 +1,9 @@
 //! A damaged segment of a shelf: nothing behind it goes on until it is skipped, and that is durable.
 //!
 //! Its object is given another name, under which no holder adopts it. Whoever takes the partition over before that is done
-//! finds it damaged still; whoever does it afterwards finds the record of the gap. Where a segment is gone an empty object says
-//! so in its place: a listing alone would pass it by.
+//! finds it damaged still; whoever does it afterwards finds the record of the gap.
+//!
+//! That a segment is gone is known to the holder that misses it, and to no other: a listing passes it by.
 
 use super::{Damaged, Shelf};
 use crate::backlog::name::{ObjectKind, SegmentName};
@@ -26,23 +27,12 @@ impl Shelf {
         is_it
     }
 
-    /// The operation that says of a segment that it is gone, unless it has failed and waits.
-    pub(super) fn mark_next(&self) -> Option<Operation> {
-        let name = self.unmarked.clone()?;
-        let is_waiting = self.waits(|operation| matches!(operation, Operation::Mark(_)));
-        (!is_waiting).then(|| Operation::Mark(self.folder.object(&ObjectKind::Missing(name))))
-    }
-
     /// The operation that sets the skipped segment aside, unless it has failed and waits.
     pub(super) fn skip_next(&self) -> Option<Operation> {
-        let (name, damage) = self.segments.skipped()?;
+        let (name, _) = self.segments.skipped()?;
         let is_waiting = self.waits(|operation| matches!(operation, Operation::Rename(..)));
-        (!is_waiting && self.unmarked.is_none()).then(|| {
-            let from = match damage {
-                Damage::Missing => ObjectKind::Missing(name.clone()),
-                _ => ObjectKind::Segment(name.clone()),
-            };
-            let to = ObjectKind::Skipped(name.clone());
+        (!is_waiting).then(|| {
+            let [from, to] = [ObjectKind::Segment(name.clone()), ObjectKind::Skipped(name.clone())];
             Operation::Rename(self.folder.object(&from), self.folder.object(&to))
         })
     }

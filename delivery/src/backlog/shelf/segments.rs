@@ -92,14 +92,6 @@ impl Segments {
         self.entries.push_back(Entry { id: self.last_id, stored, state: State::Stored });
     }
 
-    /// A segment that is gone, as a former holder has found.
-    pub(super) fn push_missing(&mut self, stored: Stored) {
-        self.push(stored);
-        if let Some(entry) = self.entries.back_mut() {
-            entry.state = State::Damaged(Damage::Missing);
-        }
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -195,22 +187,15 @@ impl Segments {
         })
     }
 
-    /// The first segment that cannot be read is to be set aside.
+    /// The segment that cannot be read is to be set aside.
     pub(super) fn skip(&mut self) {
-        let is_damaged = |entry: &&mut Entry| matches!(entry.state, State::Damaged(_) | State::Skipped(_));
-        if let Some(entry) = self.entries.iter_mut().find(is_damaged)
-            && let State::Damaged(damage) = &entry.state
-        {
-            entry.state = State::Skipped(damage.clone());
-        }
-    }
-
-    /// Segments that are gone, and not delivered.
-    pub(super) fn missing(&self) -> impl Iterator<Item = &SegmentName> {
-        self.entries.iter().filter_map(|entry| match &entry.state {
-            State::Damaged(Damage::Missing) | State::Skipped(Damage::Missing) => Some(&entry.stored.name),
+        let damaged = self.entries.iter_mut().find_map(|entry| match &entry.state {
+            State::Damaged(damage) => Some((damage.clone(), &mut entry.state)),
             _ => None,
-        })
+        });
+        if let Some((damage, state)) = damaged {
+            *state = State::Skipped(damage);
+        }
     }
 
     /// The segment that is to be set aside, and what is wrong with it.

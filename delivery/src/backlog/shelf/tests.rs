@@ -191,54 +191,6 @@ fn a_segment_that_is_gone_is_damaged_unless_a_former_holder_may_have_deleted_it(
 }
 
 #[test]
-fn a_segment_that_is_gone_is_so_for_the_next_holder_until_it_is_back_or_skipped() {
-    // given a segment that is gone, then that is made durable before anything else
-    let now = Instant::now();
-    let (mut own, [first, second]) = written(now);
-    step(&mut own, Outcome::Read(None, Vec::new()), now);
-    let missing = first.replace(".segment", ".missing");
-    assert!(own.skip(&first));
-    assert_eq!(
-        step(&mut own, Outcome::Failed("no answer".to_owned()), now),
-        Some(Operation::Mark(missing.clone()))
-    );
-    assert_eq!(own.start(LEAVE, now), None);
-    let later = now + Duration::from_secs(2);
-    assert_eq!(step(&mut own, Outcome::Done, later), Some(Operation::Mark(missing.clone())));
-    let aside = Operation::Rename(missing.clone(), first.replace(".segment", ".skipped"));
-    assert_eq!(own.start(LEAVE, later), Some(aside.clone()));
-
-    // when the partition is granted anew before it is skipped, then the next holder finds it damaged, and claims it
-    let adopting = |objects: &[&String]| {
-        let mut next = shelf(2);
-        let listed = |object: &&String| Listed { object: (*object).clone(), bytes: 2, age: Duration::ZERO };
-        step(&mut next, Outcome::Listed(objects.iter().map(listed).collect(), None), now);
-        let claim = step(&mut next, Outcome::Done, now);
-        assert!(
-            matches!(&claim, Some(Operation::Claim(_, content)) if content.windows(first.len()).any(|it| *it == *first.as_bytes()))
-        );
-        next
-    };
-    let mut next = adopting(&[&missing, &second]);
-    assert!(
-        next.damaged().is_some_and(|damaged| damaged.object == first && damaged.damage == Damage::Missing)
-    );
-    assert_eq!(next.start(LEAVE, now), None);
-
-    // when it is skipped there, then its mark becomes the record of the gap, and what is behind it is read
-    assert!(next.skip(&first));
-    assert_eq!(step(&mut next, Outcome::Done, now), Some(aside));
-    assert_eq!(next.damaged(), None);
-
-    // when the segment is back, then it is read, and the mark is garbage
-    let mut restored = adopting(&[&first, &missing, &second]);
-    assert_eq!(restored.damaged(), None);
-    assert_eq!(step(&mut restored, Outcome::Done, now), Some(Operation::Delete(vec![missing])));
-    let read = restored.start(LEAVE, now);
-    assert_eq!(read, Some(Operation::Read(first.clone(), first.replace(".segment", ".delivered"))));
-}
-
-#[test]
 fn a_failing_write_leaves_reads_their_turn_and_keeps_its_place() {
     // given one parked event, and another whose write fails
     let now = Instant::now();

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Conditions, Parking};
+use super::{Conditions, FULL_AFTER, Parking};
 use crate::backlog::shelf::Shelf;
 use crate::delivery::{Delivery, Origin};
 use crate::settlement::ItemRef;
@@ -60,9 +60,9 @@ impl Parking {
         }
     }
 
-    /// Something waits to be parked, and there is no room for it.
-    pub(in crate::endpoint) fn is_full(&self) -> bool {
-        self.is_full
+    /// For some time there has always been something that waits to be parked, and no room for it.
+    pub(in crate::endpoint) fn is_full(&self, now: Instant) -> bool {
+        self.full_since.is_some_and(|since| since + FULL_AFTER <= now)
     }
 
     /// The bound of what all workers park, in bytes.

@@ -1,7 +1,8 @@
 //! How much an endpoint may read back and write, by what it has in memory and by the space that all endpoints share.
 //!
-//! What is read back of a partition in which an event blocks its key may stay for as long as an operator takes. So it takes
-//! nothing of the window of the others, up to as much as the window has: an endpoint holds twice that, and a segment.
+//! What is read back of a partition in which an event blocks its key may stay for as long as an operator takes. It takes
+//! nothing of the window of the others, and has the one window itself, with what was read before its events blocked. All of
+//! it is within the endpoint's part of the space.
 
 use super::{Conditions, Parking, Place};
 use crate::backlog::shelf::{Leave, Stock};
@@ -32,21 +33,24 @@ impl Parking {
         }
     }
 
-    /// Bytes that there is space to read. A common segment always has some where there is no other: its destination goes on.
+    /// Bytes that there is space to read. A common segment always has some where there are few others: its destination goes on.
     fn readable_bytes(&self, partition: u32, stock: Stock, conditions: Conditions) -> u64 {
         let segment_bytes_max = self.context.as_ref().map_or(0, |context| context.settings.segment_bytes_max);
-        let always = if self.before(partition, stock) == 0 { segment_bytes_max.saturating_mul(2) } else { 0 };
+        let goes_on = self.before(partition, stock) == 0 && stock.in_memory_bytes() < self.read_bytes_max;
+        let always = if goes_on { segment_bytes_max.saturating_mul(2) } else { 0 };
         (self.read.free(conditions.away) / READING_COPIES).max(always)
     }
 
     /// What takes of the window in which a partition reads, in bytes.
     fn before(&self, partition: u32, stock: Stock) -> u64 {
-        let blocked_here = match self.shelves.get(&partition) {
-            Some(place) if self.blocked.contains(&partition) => place.shelf.stock().in_memory_bytes(),
-            _ => 0,
-        };
-        let blocked_elsewhere = stock.blocked_bytes.saturating_sub(blocked_here);
-        stock.in_memory_bytes().saturating_sub(blocked_elsewhere.min(self.read_bytes_max))
+        let moving = stock.in_memory_bytes().saturating_sub(stock.blocked_bytes);
+        match self.shelves.get(&partition) {
+            Some(place) if self.blocked.contains(&partition) => {
+                let own = place.shelf.stock().in_memory_bytes();
+                stock.blocked_bytes.max(moving + own)
+            }
+            _ => moving,
+        }
     }
 
     /// Takes of the space of all endpoints what there is now.

@@ -7,6 +7,7 @@ use twinroute_common::dead_letter::Failure;
 use twinroute_common::route::OnFull;
 
 use super::Task;
+use super::wait::now;
 use crate::backlog::shelf::Trouble;
 
 /// Code of the letters.
@@ -24,7 +25,7 @@ impl Task {
 
     /// That events wait for room in the backlog, if they do and have no other way.
     pub(super) fn full(&self) -> Option<Trouble> {
-        let is_full = self.parking.is_full() && !self.overflow_has_a_way();
+        let is_full = self.parking.is_full(now()) && !self.overflow_has_a_way();
         is_full.then(|| Trouble::Full { bytes_max: self.parking.parked_bytes_max() })
     }
 

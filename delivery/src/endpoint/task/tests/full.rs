@@ -10,7 +10,18 @@ use super::parked::{scene, take};
 use super::{delivery, error};
 use crate::endpoint::{EndpointHandle, EndpointReport, State};
 use crate::sink::Verdict;
-use crate::test_scene::{DEADLINE, Scene, endpoint, letters};
+use crate::test_scene::{DEADLINE, FarEnd, Scene, endpoint, letters};
+
+/// An endpoint whose destination is lost, with a parked event, and no room for more.
+async fn filled(scene: &mut Scene, directory: &Path, on_full: OnFull) -> (EndpointHandle, FarEnd) {
+    let handle = EndpointHandle::start(endpoint("mqtt-events", "one"), &scene.context);
+    let sink = scene.sink().await;
+    sink.lose();
+    handle.deliver(vec![delivery(1, "a", 1)]).unwrap();
+    assert_eq!(settled(scene, 1).await, [1]);
+    handle.change(full(directory, on_full)).await;
+    (handle, sink)
+}
 
 /// An endpoint with room for nothing, whose letters go to a directory that need not be there.
 fn full(directory: &Path, on_full: OnFull) -> Endpoint {
@@ -39,17 +50,12 @@ async fn until(is_so: impl Fn() -> bool) {
 
 #[tokio::test]
 async fn what_a_full_backlog_has_no_room_for_becomes_dead_letters() {
-    // given a destination that is lost, with a parked event
+    // given a full backlog
     let (mut scene, _root) = scene().await;
     let directory = TempDir::new().unwrap();
-    let handle = EndpointHandle::start(endpoint("mqtt-events", "one"), &scene.context);
-    let mut sink = scene.sink().await;
-    sink.lose();
-    handle.deliver(vec![delivery(1, "a", 1)]).unwrap();
-    assert_eq!(settled(&mut scene, 1).await, [1]);
+    let (handle, mut sink) = filled(&mut scene, directory.path(), OnFull::DeadLetter).await;
 
     // when there is no room for more
-    handle.change(full(directory.path(), OnFull::DeadLetter)).await;
     handle.deliver((2..60).map(|number| delivery(1, "a", number)).collect()).unwrap();
 
     // then more events become letters than are written at a time, and are settled
@@ -69,15 +75,10 @@ async fn what_a_full_backlog_has_no_room_for_becomes_dead_letters() {
 
 #[tokio::test]
 async fn a_full_backlog_that_blocks_is_told_until_there_is_room() {
-    // given a destination that is lost, with a parked event, and no room for more
+    // given a full backlog
     let (mut scene, _root) = scene().await;
     let directory = TempDir::new().unwrap();
-    let handle = EndpointHandle::start(endpoint("mqtt-events", "one"), &scene.context);
-    let mut sink = scene.sink().await;
-    sink.lose();
-    handle.deliver(vec![delivery(1, "a", 1)]).unwrap();
-    assert_eq!(settled(&mut scene, 1).await, [1]);
-    handle.change(full(directory.path(), OnFull::Block)).await;
+    let (handle, mut sink) = filled(&mut scene, directory.path(), OnFull::Block).await;
 
     // when more events come, then the endpoint says what they wait for, beside why it is down
     let why = handle.report().borrow().last_error.clone();

@@ -142,10 +142,10 @@ async fn an_endpoint_tells_whether_it_knows_all_that_is_parked() {
 
 #[tokio::test]
 async fn what_is_blocked_in_one_partition_leaves_the_others_their_window() {
-    // given a backlog of two partitions, in segments of which two are more than is read at a time
+    // given a backlog of two partitions, in segments of which each alone is more than is read at a time
     let (mut scene, _root) = scene().await;
     if let Some(parking) = &mut scene.context.parking {
-        parking.settings.read_bytes_max = 3_000;
+        parking.settings.read_bytes_max = 1_000;
     }
     let epoch = Epoch { generation: 1, counter: 1 };
     scene.context.holdings.grant([(1, Holding { lease: LeaseId(1), epoch, settled: None })]);
@@ -177,15 +177,15 @@ fn large(number: u32, key: &str, partition: u32) -> Delivery {
 
 #[tokio::test]
 async fn a_damaged_segment_stops_what_is_behind_it_until_it_is_skipped() {
-    stops_until_it_is_skipped(|segment| std::fs::write(segment, "torn"), "torn").await;
+    stops_until_it_is_skipped(|segment| std::fs::write(segment, "torn"), Some("torn")).await;
 }
 
 #[tokio::test]
 async fn a_segment_that_somebody_has_deleted_stops_what_is_behind_it_until_it_is_skipped() {
-    stops_until_it_is_skipped(|segment| std::fs::remove_file(segment), "").await;
+    stops_until_it_is_skipped(|segment| std::fs::remove_file(segment), None).await;
 }
 
-async fn stops_until_it_is_skipped(hurt: impl Fn(&Path) -> std::io::Result<()>, kept: &str) {
+async fn stops_until_it_is_skipped(hurt: impl Fn(&Path) -> std::io::Result<()>, kept: Option<&str>) {
     // given a hurt segment behind three parked events, and an event behind it
     let (mut scene, root) = scene().await;
     let (handle, mut sink) = parked(&mut scene).await;
@@ -214,7 +214,8 @@ async fn stops_until_it_is_skipped(hurt: impl Fn(&Path) -> std::io::Result<()>, 
 
     // and what there is of the skipped one is kept
     assert_eq!(segments(&root), Vec::<PathBuf>::new());
-    assert_eq!(std::fs::read_to_string(damaged.with_extension("skipped")).unwrap(), kept);
+    let content = std::fs::read_to_string(damaged.with_extension("skipped")).ok();
+    assert_eq!(content.as_deref(), kept);
 }
 
 #[tokio::test]
