@@ -31,7 +31,7 @@ impl Kafka {
     /// The broker accepts a configuration before it works with it, so the topic is asked until it does.
     ///
     /// # Errors
-    /// When the topic does not exist, or takes another size after [`APPLY_DEADLINE`].
+    /// When the topic does not exist, or takes another size after half a minute.
     pub async fn limit_records(&self, topic: &str, bytes: usize) -> Result<()> {
         let admin: AdminClient<DefaultClientContext> =
             ClientConfig::new().set("bootstrap.servers", self.brokers()).create()?;
