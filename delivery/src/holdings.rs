@@ -66,9 +66,13 @@ impl Holdings {
 
     /// Capture has had the time to grant something: what it has not, others hold.
     pub fn told(&self) {
-        let is_news =
-            |partitions: &mut Held| !std::mem::replace(&mut Arc::make_mut(partitions).are_told, true);
-        self.0.send_if_modified(|partitions| !partitions.are_told && is_news(partitions));
+        self.0.send_if_modified(|partitions| {
+            let is_news = !partitions.are_told;
+            if is_news {
+                Arc::make_mut(partitions).are_told = true;
+            }
+            is_news
+        });
     }
 
     /// The stream has ended, and all leases with it.

@@ -78,17 +78,14 @@ impl Container {
         &self,
         read: impl Future<Output = object_store::Result<T>>,
     ) -> Result<Option<T>, ContainerError> {
-        let answer = self.timed(async {
-            match read.await {
-                Err(object_store::Error::NotFound { .. }) => Ok(Ok(None)),
-                // This is what a 409 becomes; that of a read says why (Azure Blob Storage, "Blob service error codes").
-                Err(error @ object_store::Error::AlreadyExists { .. }) if is_withheld(&error) => {
-                    Ok(Err(brief(&error)))
-                }
-                answer => answer.map(|answer| Ok(Some(answer))),
+        match self.timed(async { Ok(read.await) }).await? {
+            Ok(found) => Ok(Some(found)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) if is_withheld(&error) => {
+                Err(ContainerError::NoLetter(format!("{WITHHELD}: {}", brief(&error))))
             }
-        });
-        answer.await?.map_err(|why| ContainerError::NoLetter(format!("{WITHHELD}: {why}")))
+            Err(error) => Err(ContainerError::Refused(brief(&error))),
+        }
     }
 
     /// A call that has a deadline, whatever the store is.
@@ -103,9 +100,11 @@ impl Container {
     }
 }
 
+/// `AlreadyExists` is what a 409 becomes; that of a read says why (Azure Blob Storage, "Blob service error codes").
 fn is_withheld(error: &object_store::Error) -> bool {
     let text = Causes(error).to_string();
-    ["BlobArchived", "BlobBeingRehydrated"].iter().any(|code| text.contains(code))
+    let is_said = ["BlobArchived", "BlobBeingRehydrated"].iter().any(|code| text.contains(code));
+    matches!(error, object_store::Error::AlreadyExists { .. }) && is_said
 }
 
 #[cfg(test)]

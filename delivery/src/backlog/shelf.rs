@@ -38,14 +38,13 @@ pub struct Shelf {
     settled: Option<String>,
     limits: ShelfLimits,
     phase: Phase,
-    /// Since when the claim is durable.
-    claimed_at: Option<Instant>,
+    /// Until when a segment of another holder that is gone was delivered by that one; `None` for ever, where an endpoint of the
+    /// same name and epoch was deleted.
+    former_until: Option<Instant>,
     /// Written under this epoch.
     written: u64,
     segments: Segments,
     garbage: Vec<String>,
-    /// An endpoint of the same name and epoch was here before, and was deleted.
-    is_remade: bool,
     /// What stands behind the segments, in order.
     behind: VecDeque<Delivery>,
     behind_bytes: u64,
@@ -111,11 +110,10 @@ impl Shelf {
             settled,
             limits,
             phase: Phase::Unknown,
-            claimed_at: None,
+            former_until: None,
             written: 0,
             segments: Segments::default(),
             garbage: Vec::new(),
-            is_remade: false,
             behind: VecDeque::new(),
             behind_bytes: 0,
             behind_since: None,
@@ -207,7 +205,10 @@ impl Shelf {
         self.limits.backoff.reset();
         match (operation, outcome) {
             (Operation::List, Outcome::Listed(objects, claim)) => self.listed(&objects, claim.as_ref(), now),
-            (Operation::Claim(..), _) => self.claimed(now),
+            (Operation::Claim(..), _) => {
+                self.phase = Phase::Claimed;
+                self.former_until = Some(now + self.limits.former_ends);
+            }
             (Operation::Write(..), _) => taken.durable = self.written(now),
             (Operation::Read(..), Outcome::Read(content, delivered)) => {
                 taken.loaded = self.read(content.as_deref(), &delivered, now);
@@ -243,18 +244,9 @@ impl Shelf {
                     _ => None,
                 });
                 self.written = own.max().unwrap_or_default();
-                self.phase = Phase::Known;
-                self.is_remade = claimed == Some(self.epoch);
-                if self.is_remade {
-                    self.claimed(now);
-                }
+                self.phase = if claimed == Some(self.epoch) { Phase::Claimed } else { Phase::Known };
             }
         }
-    }
-
-    fn claimed(&mut self, now: Instant) {
-        self.phase = Phase::Claimed;
-        self.claimed_at = Some(now);
     }
 
     fn written(&mut self, now: Instant) -> Vec<Origin> {
@@ -292,8 +284,7 @@ impl Shelf {
     /// that was deleted and made again, however long that takes.
     fn may_be_delivered(&self, now: Instant) -> bool {
         let is_adopted = self.segments.reading().is_some_and(|stored| stored.is_adopted);
-        let is_over = |claimed_at: Instant| claimed_at + self.limits.former_ends <= now;
-        is_adopted && (self.is_remade || !self.claimed_at.is_some_and(is_over))
+        is_adopted && self.former_until.is_none_or(|until| now < until)
     }
 
     fn deleted(&mut self, objects: &[String]) {

@@ -245,7 +245,7 @@ impl Parking {
         for _ in 0..self.busy.len() {
             let Some(partition) = self.busy.pop_front() else { break };
             let leave = self.leave(partition, stock, conditions);
-            let is_limited = leave.read_bytes < self.wanted_bytes(partition, stock, conditions);
+            let is_limited = leave.read_bytes < self.wanted_bytes(self.before(partition, stock), conditions);
             let Some(place) = self.shelves.get_mut(&partition) else { continue };
             self.lacks_space |= place.shelf.lacks_space(leave, is_limited);
             for delivery in place.shelf.take_direct(leave) {
@@ -349,8 +349,13 @@ impl Parking {
         self.busy.iter().filter_map(due_at).min()
     }
 
+    /// More may be parked than is known.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.is_used() && !self.is_complete()
+    }
+
     /// It was looked what there is of every partition that is held.
-    pub(super) fn is_complete(&self) -> bool {
+    fn is_complete(&self) -> bool {
         let mut shelves = self.shelves.values();
         self.are_told
             && self.share.0 == self.shelves.len()

@@ -111,8 +111,14 @@ pub async fn until_applied(stack: &Stack) -> Result<()> {
 /// # Errors
 /// When they do not in time.
 pub async fn until_in_force(stack: &Stack, name: &str) -> Result<()> {
-    let client = client(stack).await?;
-    let workers = u32::try_from(stack.workers.len())?;
+    until_applied_by(u32::try_from(stack.workers.len())?, client(stack).await?, name).await
+}
+
+/// Waits until so many workers have applied a route as it is now.
+///
+/// # Errors
+/// When they do not in time.
+pub async fn until_applied_by(workers: u32, client: RoutesServiceClient<Channel>, name: &str) -> Result<()> {
     wait::until(APPLIED_DEADLINE, "the routes to be in force", async || {
         let request = GetEventRouteRequest { name: name.to_owned() };
         let route = client.clone().get_event_route(request).await?.into_inner().event_route;

@@ -10,9 +10,8 @@ use anyhow::{Result, ensure};
 use jiff::Timestamp;
 use tonic::transport::Channel;
 use twinroute_proto::routes::v1::{
-    DeleteEndpointRequest, DeleteEventRouteRequest, Endpoint, EventRoute, KafkaOptions, MqttOptions,
-    UpdateEndpointRequest, UpdateEventRouteRequest, endpoint::Destination,
-    routes_service_client::RoutesServiceClient,
+    DeleteEventRouteRequest, Endpoint, EventRoute, KafkaOptions, MqttOptions, UpdateEndpointRequest,
+    UpdateEventRouteRequest, endpoint::Destination, routes_service_client::RoutesServiceClient,
 };
 use twinroute_tests::{
     consumers::{Consumer, Received, kafka, mqtt},
@@ -24,7 +23,7 @@ use crate::{
     load::{LOAD_DEADLINE, Load, load},
     phases::{Came, PARTITIONS, Phase, came, follow},
     scene::DEADLINE,
-    side::Side,
+    side::{Side, remove_endpoint},
 };
 
 /// Twins that are updated all the time, some ten of each partition.
@@ -194,14 +193,6 @@ fn each_change_of_a_route_takes_effect_at_one_position_of_each_partition() -> Re
         remove_endpoint(load, name).await?;
         beside.remove(load).await
     })
-}
-
-async fn remove_endpoint(load: &Load, name: &str) -> Result<()> {
-    load.until_endpoint(name, LOAD_DEADLINE, |state| state.backlog_events == 0).await?;
-    let mut client = routes::client(&load.stack).await?;
-    let request = DeleteEndpointRequest { name: name.to_owned(), ..DeleteEndpointRequest::default() };
-    client.delete_endpoint(request).await?;
-    Ok(())
 }
 
 /// Gives an endpoint another destination.

@@ -2,29 +2,23 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::json;
-use twinroute_proto::routes::v1::{
-    DeliveryPolicy, EventRoute, GetEventRouteRequest, UpdateEventRouteRequest,
-};
+use twinroute_proto::routes::v1::{DeliveryPolicy, EventRoute, UpdateEventRouteRequest};
 use twinroute_tests::{
     consumers::{Consumer, Received, kafka},
     oracle,
     services::{Program, Service},
     stack::{SOURCE, routes},
     twins::ledger,
-    wait,
 };
 
 use crate::{
     letters,
     scene::DEADLINE,
     source::{Source, source},
-    undelivered::{ENDPOINT, Routes},
+    undelivered::{ENDPOINT, Routes, SEALING_KEY},
 };
-
-/// Any 32 bytes in base64, for files that last as long as the scenario.
-const CACHE_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 const CREATED: &str = "Konnektr.DigitalTwins.Twin.Create";
 const RENAMED: &str = "Microsoft.DigitalTwins.Twin.Create";
@@ -57,7 +51,7 @@ impl<'s> Scene<'s> {
             "routes_api": { "addresses": self.routes.address() },
             "routes": {
                 "cache_file": self.source.dir().join(format!("{name}.table")),
-                "cache_key": CACHE_KEY,
+                "cache_key": SEALING_KEY,
             },
         });
         Service::start(Program::Delivery, name, settings, self.source.dir())
@@ -72,17 +66,14 @@ impl<'s> Scene<'s> {
         Ok(())
     }
 
-    /// The workers have applied the route as it is now.
-    async fn until_in_force(&self) -> Result<()> {
-        let client = self.routes.client().await?;
-        wait::until(DEADLINE, "the route to be in force", async || {
-            let request = GetEventRouteRequest { name: ENDPOINT.to_owned() };
-            let route = client.clone().get_event_route(request).await?.into_inner().event_route;
-            let state = route.and_then(|route| route.state).context("no state")?;
-            ensure!(state.workers_applied > 0, "{state:?}");
-            Ok(())
-        })
-        .await
+    /// A worker that has delivered new twins of a prefix, and was stopped then.
+    async fn delivered(&self, name: &str, prefix: &str) -> Result<Service> {
+        let mut worker = self.start_worker(name)?;
+        worker.until_ready().await?;
+        self.source.create(prefix, 500).await?;
+        self.settles().await?;
+        worker.terminate().await?;
+        Ok(worker)
     }
 
     /// All that was written has arrived once and in order, and is confirmed.
@@ -117,11 +108,7 @@ fn a_worker_that_starts_while_routes_api_is_away_works_by_the_table_that_it_has_
     source("kept_table", json!({}), async |source| {
         // Given a worker that has delivered by a table, and both it and routes-api are stopped
         let mut scene = Scene::start(source).await?;
-        let mut worker = scene.start_worker("delivery")?;
-        worker.until_ready().await?;
-        source.create("before", 500).await?;
-        scene.settles().await?;
-        worker.terminate().await?;
+        let mut worker = scene.delivered("delivery", "before").await?;
         scene.routes.service.terminate().await?;
         // When it is started again, and twins have changed meanwhile
         source.create("meanwhile", 500).await?;
@@ -135,7 +122,7 @@ fn a_worker_that_starts_while_routes_api_is_away_works_by_the_table_that_it_has_
         scene.routes.service.until_ready().await?;
         scene.rename().await?;
         // Then the worker goes by the change
-        scene.until_in_force().await?;
+        routes::until_applied_by(1, scene.routes.client().await?, ENDPOINT).await?;
         source.create("after", 500).await?;
         scene.settles().await?;
         for (prefix, type_) in [("meanwhile", CREATED), ("beside", CREATED), ("after", RENAMED)] {
@@ -151,18 +138,10 @@ fn a_worker_with_an_older_table_than_its_partitions_were_delivered_by_waits_for_
     source("old_table", json!({}), async |source| {
         // Given a worker that has kept a table, and another one that has delivered by the next
         let mut scene = Scene::start(source).await?;
-        let mut behind = scene.start_worker("behind")?;
-        behind.until_ready().await?;
-        source.create("before", 500).await?;
-        scene.settles().await?;
-        behind.terminate().await?;
+        let mut behind = scene.delivered("behind", "before").await?;
         scene.rename().await?;
-        let mut ahead = scene.start_worker("ahead")?;
-        ahead.until_ready().await?;
-        source.create("renamed", 500).await?;
-        scene.settles().await?;
-        // When that one is stopped, so is routes-api, and the first one is started again
-        ahead.terminate().await?;
+        scene.delivered("ahead", "renamed").await?;
+        // When routes-api is stopped too, and the first worker is started again
         scene.routes.service.terminate().await?;
         source.create("waiting", 500).await?;
         behind.start_again()?;

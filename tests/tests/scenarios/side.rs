@@ -58,10 +58,16 @@ impl Side {
         let name = self.name.to_owned();
         let route = DeleteEventRouteRequest { name: name.clone(), ..DeleteEventRouteRequest::default() };
         client.delete_event_route(route).await?;
-        load.until_endpoint(&name, LOAD_DEADLINE, |state| state.backlog_events == 0).await?;
-        client.delete_endpoint(DeleteEndpointRequest { name, ..DeleteEndpointRequest::default() }).await?;
-        Ok(())
+        remove_endpoint(load, &name).await
     }
+}
+
+/// Deletes an endpoint as soon as nothing waits for it.
+pub(crate) async fn remove_endpoint(load: &Load, name: &str) -> Result<()> {
+    load.until_endpoint(name, LOAD_DEADLINE, |state| state.backlog_events == 0).await?;
+    let request = DeleteEndpointRequest { name: name.to_owned(), ..DeleteEndpointRequest::default() };
+    routes::client(&load.stack).await?.delete_endpoint(request).await?;
+    Ok(())
 }
 
 /// Makes an endpoint and a route, which have one name, and get everything; they are in force when this returns.

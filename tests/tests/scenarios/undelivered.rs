@@ -26,8 +26,8 @@ use crate::{
 
 /// The endpoint and its route.
 pub(crate) const ENDPOINT: &str = "kafka";
-/// Any 32 bytes in base64, for a database that lasts as long as the scenario.
-const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+/// Any 32 bytes in base64, for what is sealed as long as the scenario lasts.
+pub(crate) const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// A routes-api with one endpoint.
 pub(crate) struct Routes {

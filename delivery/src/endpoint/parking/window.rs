@@ -14,18 +14,19 @@ impl Parking {
     /// What the shelf of a partition may do.
     pub(super) fn leave(&self, partition: u32, stock: Stock, conditions: Conditions) -> Leave {
         let Stock { bytes, writing_bytes, .. } = stock;
-        let wanted_bytes = self.wanted_bytes(partition, stock, conditions);
+        let before = self.before(partition, stock);
+        let wanted_bytes = self.wanted_bytes(before, conditions);
         Leave {
             park: conditions.diverted,
-            read_bytes: wanted_bytes.min(self.readable_bytes(partition, stock, conditions)),
+            read_bytes: wanted_bytes.min(self.readable_bytes(before, stock, conditions)),
             write_bytes: self.share_bytes_max().saturating_sub(bytes + writing_bytes),
             copy_bytes: self.written.free(false),
         }
     }
 
-    /// Bytes that would be read for a partition if there were space.
-    pub(super) fn wanted_bytes(&self, partition: u32, stock: Stock, conditions: Conditions) -> u64 {
-        match self.before(partition, stock) {
+    /// Bytes that would be read for a partition if there were space, with so many `before` it.
+    pub(super) fn wanted_bytes(&self, before: u64, conditions: Conditions) -> u64 {
+        match before {
             // One is read however large it is: otherwise the backlog would never be tried.
             0 => u64::MAX,
             _ if conditions.tripped => 0,
@@ -34,15 +35,15 @@ impl Parking {
     }
 
     /// Bytes that there is space to read. A common segment always has some where there are few others: its destination goes on.
-    fn readable_bytes(&self, partition: u32, stock: Stock, conditions: Conditions) -> u64 {
+    fn readable_bytes(&self, before: u64, stock: Stock, conditions: Conditions) -> u64 {
         let segment_bytes_max = self.context.as_ref().map_or(0, |context| context.settings.segment_bytes_max);
-        let goes_on = self.before(partition, stock) == 0 && stock.in_memory_bytes() < self.read_bytes_max;
+        let goes_on = before == 0 && stock.in_memory_bytes() < self.read_bytes_max;
         let always = if goes_on { segment_bytes_max.saturating_mul(2) } else { 0 };
         (self.read.free(conditions.away) / READING_COPIES).max(always)
     }
 
     /// What takes of the window in which a partition reads, in bytes.
-    fn before(&self, partition: u32, stock: Stock) -> u64 {
+    pub(super) fn before(&self, partition: u32, stock: Stock) -> u64 {
         let moving = stock.in_memory_bytes().saturating_sub(stock.blocked_bytes);
         match self.shelves.get(&partition) {
             Some(place) if self.blocked.contains(&partition) => {

@@ -68,7 +68,7 @@ impl Task {
     pub(super) fn follow_partitions(&mut self) {
         let held = Held::clone(&self.held.borrow_and_update());
         self.parking.follow(&held);
-        if !self.report.borrow().is_unknown && self.parking.is_used() && !self.parking.is_complete() {
+        if !self.report.borrow().is_unknown && self.parking.is_unknown() {
             self.report_numbers();
         }
     }

@@ -58,7 +58,7 @@ impl Task {
 
     /// All that is parked is looked through, and was not when that was last reported.
     fn is_known_now(&self) -> bool {
-        self.report.borrow().is_unknown && self.parking.is_complete()
+        self.report.borrow().is_unknown && !self.parking.is_unknown()
     }
 
     /// The backlog is full since the destination is down, and it matters more why that is.
@@ -97,7 +97,7 @@ impl Task {
             oldest: self.lane.oldest().into_iter().chain(oldest).min(),
             parked_events: stock.unread_events,
             parked_bytes: stock.bytes,
-            is_unknown: self.parking.is_used() && !is_complete,
+            is_unknown: self.parking.is_unknown(),
             damaged_segments: damaged,
             damaged_count,
         };
